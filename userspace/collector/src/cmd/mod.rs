@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The verbs of the `telesteer` command.
+
+pub mod collect;
+pub mod decode;
+pub mod dedup;
+pub mod replay;
