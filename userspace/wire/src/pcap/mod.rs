@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Captures: pcap and pcapng files held in memory, and the way from a frame to its transport
+//! payload.
+
+mod dissect;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+pub use dissect::{dissect, Dissector, Transport};
+pub use reader::{Error, Packet, Reader};
