@@ -1,2 +1,104 @@
-//! Placeholder.
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `telesteer-ledger report DIR`: the demo scene's verdict.
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use telesteer_ledger::claims::{self, Claim, Least};
+use telesteer_ledger::phase::{self, Phase};
+use telesteer_ledger::{scene, svg, table};
+
+/// Counts what was sent and what arrived.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Account for a scene; exit 0 if every claim is met, 1 if one FAILED, 2 if it cannot be read.
+    Report(Report),
+}
+
+#[derive(clap::Args)]
+struct Report {
+    /// Folder the scene wrote.
+    dir: PathBuf,
+    /// Where report.json and report.svg go; default: DIR.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print report.json instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Exporter addresses a scene must have to count.
+    #[arg(long, default_value_t = 200)]
+    min_exporters: u64,
+    /// BMP sessions a scene must have at the kill to count.
+    #[arg(long, default_value_t = 64)]
+    min_sessions: u64,
+    /// Stream bytes held in memory per phase, at most.
+    #[arg(long, default_value_t = 2 << 30)]
+    max_bytes: u64,
+}
+
+/// report.json.
+#[derive(Serialize)]
+struct Document<'a> {
+    kernel: &'a str,
+    accel: &'a str,
+    policy: &'a str,
+    phases: Vec<&'a Phase>,
+    claims: &'a [Claim],
+}
+
+fn main() -> ExitCode {
+    let Verb::Report(args) = Cli::parse().verb;
+    match report(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("telesteer-ledger: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn report(args: &Report) -> Result<bool> {
+    let info: scene::Scene = scene::read_json(&args.dir.join("scene.json"))?;
+    let mut phases = Vec::new();
+    for (name, folder) in scene::phases(&args.dir, &info)? {
+        eprintln!("telesteer-ledger: accounting for {name}");
+        phases.push(phase::account(&name, &folder, info.ports, args.max_bytes)?);
+    }
+    let rows: Vec<Phase> = phases.iter().map(|(phase, _)| phase.clone()).collect();
+    let least = Least { exporters: args.min_exporters, sessions: args.min_sessions };
+    let verdict = claims::judge(&rows, info.complete, least);
+    let document = Document {
+        kernel: &info.kernel,
+        accel: &info.accel,
+        policy: rows.iter().find(|p| p.name == "telesteer").map_or("", |p| &p.policy),
+        phases: rows.iter().collect(),
+        claims: &verdict,
+    };
+    let json = serde_json::to_string_pretty(&document)? + "\n";
+    let out = args.out.as_deref().unwrap_or(&args.dir);
+    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    write(&out.join("report.json"), &json)?;
+    write(&out.join("report.svg"), &svg::draw(&phases))?;
+    if args.json {
+        print!("{json}");
+    } else {
+        print!("{}\n{}", table::phases(&rows), table::claims(&verdict));
+    }
+    let failed = verdict.iter().filter(|claim| !claim.met).count();
+    eprintln!("telesteer-ledger: {} of {} claims met", verdict.len() - failed, verdict.len());
+    Ok(failed == 0)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| path.display().to_string())
+}

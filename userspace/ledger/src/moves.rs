@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Which collector received an exporter's telemetry before and after each event.
+
+use crate::scene::Timeline;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// A stretch of a phase in which nothing is done to the collectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Steady state, up to the kill.
+    Before = 0,
+    /// From the death to the return.
+    Without = 1,
+    /// From the return to the drain.
+    Returned = 2,
+    /// After the drain.
+    Drained = 3,
+}
+
+impl Window {
+    /// The window a time lies in; `None` while something is being done.
+    pub fn of(timeline: &Timeline, ts_us: i64) -> Option<Self> {
+        let spans = [
+            (Self::Before, timeline.steady_us, timeline.kill_us),
+            (Self::Without, timeline.reaped_us, timeline.return_start_us),
+            (Self::Returned, timeline.return_ready_us, timeline.drain_start_us),
+            (Self::Drained, timeline.drain_end_us, timeline.senders_stop_us),
+        ];
+        spans.iter().find(|(_, from, to)| (*from..*to).contains(&ts_us)).map(|(window, ..)| *window)
+    }
+}
+
+/// Receivers of one flow of telemetry in one window.
+#[derive(Clone, Debug, Default)]
+struct Receivers {
+    all: BTreeSet<u64>,
+    last: Option<(i64, u64)>,
+}
+
+/// A flow of telemetry: one transport flow of datagrams, or all BMP sessions of an exporter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Flow {
+    exporter: IpAddr,
+    port: u16,
+    local_port: u16,
+}
+
+/// Exporters of a phase and their receivers.
+#[derive(Debug, Default)]
+pub struct Moves {
+    flows: BTreeMap<Flow, [Receivers; 4]>,
+}
+
+/// Exporters counted over one event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Whose receiver changed.
+    pub all: u64,
+    /// Of these: who had not been with the instance the event was about.
+    pub bystanders: u64,
+    /// Of these: whose new receiver is not the instance the event was about.
+    pub elsewhere: u64,
+    /// Who had been with the instance the event was about.
+    pub owned: u64,
+    /// Heard before the event, not heard after it.
+    pub silent: u64,
+}
+
+impl Moves {
+    /// `instance` received something from an exporter. `port` is 0 for BMP, whose sessions may
+    /// come back from another port.
+    pub fn seen(
+        &mut self,
+        window: Window,
+        (exporter, port, local_port): (IpAddr, u16, u16),
+        ts_us: i64,
+        instance: u64,
+    ) {
+        let flow = Flow { exporter, port, local_port };
+        let receivers = &mut self.flows.entry(flow).or_default()[window as usize];
+        receivers.all.insert(instance);
+        if receivers.last.is_none_or(|(last, _)| ts_us >= last) {
+            receivers.last = Some((ts_us, instance));
+        }
+    }
+
+    /// Compares two windows around an event that was about `instance`.
+    pub fn between(&self, before: Window, after: Window, instance: u64) -> Moved {
+        let mut exporters: BTreeMap<IpAddr, [bool; 6]> = BTreeMap::new();
+        for (flow, windows) in &self.flows {
+            let Some((_, owner)) = windows[before as usize].last else { continue };
+            let heirs = &windows[after as usize].all;
+            let changed = heirs.iter().any(|heir| *heir != owner);
+            let marks = exporters.entry(flow.exporter).or_default();
+            marks[0] |= changed;
+            marks[1] |= changed && owner != instance;
+            marks[2] |= heirs.iter().any(|heir| *heir != owner && *heir != instance);
+            marks[3] |= owner == instance;
+            marks[4] |= !heirs.is_empty();
+        }
+        let count = |mark: usize| exporters.values().filter(|marks| marks[mark]).count() as u64;
+        Moved {
+            all: count(0),
+            bystanders: count(1),
+            elsewhere: count(2),
+            owned: count(3),
+            silent: exporters.len() as u64 - count(4),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn see(moves: &mut Moves, host: u8, window: Window, ts: i64, instance: u64) {
+        moves.seen(window, (IpAddr::from([10, 0, 0, host]), 5, 4739), ts, instance);
+    }
+
+    #[test]
+    fn who_moved() {
+        let mut moves = Moves::default();
+        let (before, without) = (Window::Before, Window::Without);
+        for (host, owner, heir) in [(1, 1, Some(3)), (2, 2, Some(2)), (3, 2, Some(3)), (4, 1, None)]
+        {
+            see(&mut moves, host, before, 10, owner);
+            if let Some(heir) = heir {
+                see(&mut moves, host, without, 20, heir);
+            }
+        }
+        let moved = moves.between(before, without, 1);
+        let expected = Moved { all: 2, bystanders: 1, elsewhere: 2, owned: 2, silent: 1 };
+        assert_eq!(moved, expected);
+    }
+
+    #[test]
+    fn one_stray_datagram_is_a_move() {
+        let mut moves = Moves::default();
+        see(&mut moves, 1, Window::Before, 10, 2);
+        see(&mut moves, 1, Window::Without, 20, 2);
+        see(&mut moves, 1, Window::Without, 21, 3);
+        see(&mut moves, 1, Window::Without, 22, 2);
+        assert_eq!(moves.between(Window::Before, Window::Without, 1).bystanders, 1);
+    }
+
+    #[test]
+    fn windows_leave_events_out() {
+        let timeline = Timeline {
+            steady_us: 0,
+            kill_us: 10,
+            reaped_us: 12,
+            return_start_us: 20,
+            return_ready_us: 25,
+            drain_start_us: 30,
+            drain_end_us: 33,
+            senders_stop_us: 40,
+            ..Timeline::default()
+        };
+        let windows: Vec<_> =
+            [5, 11, 12, 22, 29, 31, 39, 40].map(|ts| Window::of(&timeline, ts)).into();
+        let expected = [
+            Some(Window::Before),
+            None,
+            Some(Window::Without),
+            None,
+            Some(Window::Returned),
+            None,
+            Some(Window::Drained),
+            None,
+        ];
+        assert_eq!(windows, expected);
+    }
+}
