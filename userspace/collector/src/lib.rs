@@ -1,4 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The telesteer collector as a library: the service and one module per command-line verb.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`service`] | the collector from start to planned end |
+//! | [`settings`] | everything that can be set |
+//! | [`listeners`], [`steer`] | sockets, and their place among those of the siblings |
+//! | [`accept`], [`bmp`] | sessions: taken off the listener, read, committed, left to an heir |
+//! | [`udp`] | flow and UDP-notif sockets |
+//! | [`checkpoint`] | what a successor must know |
+//! | [`output`], [`line`], [`events`] | the files |
+//! | [`metrics`] | the counters |
+//! | [`dedup`] | several outputs merged into one copy of each message |
+//! | [`replay`] | loads and captures sent from many addresses |
 
+pub mod accept;
+pub mod bmp;
+pub mod checkpoint;
 pub mod cmd;
+pub mod dedup;
+pub mod events;
+pub mod line;
+pub mod listeners;
+pub mod metrics;
+pub mod output;
+pub mod replay;
+pub mod service;
+pub mod settings;
+pub mod shared;
+pub mod steer;
+pub mod udp;

@@ -12,6 +12,7 @@ pub mod features;
 pub mod ident;
 pub mod listen;
 pub mod process;
+pub mod ready;
 pub mod reuseport;
 mod sockopt;
 pub mod stream;

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How a collector's sockets take their place among those of its siblings.
+
+pub mod bpf;
+pub mod policy;
+
+use std::{
+    net::SocketAddr,
+    os::fd::{BorrowedFd, OwnedFd},
+};
+
+use anyhow::bail;
+use telesteer_sys::{features::Features, listen::Unbound, takeover};
+
+use crate::settings::{Settings, Steering, Takeover};
+
+/// Transport of a socket; each has a group of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A TCP listener.
+    Tcp,
+    /// A UDP socket.
+    Udp,
+}
+
+/// The steering in force.
+#[derive(Debug)]
+pub enum Steer {
+    /// The kernel's own hash.
+    None,
+    /// A kernel policy.
+    Policy(policy::Policy),
+    /// A BPF program.
+    Modulo(bpf::Modulo),
+}
+
+/// Steering and takeover as decided at the start.
+#[derive(Debug)]
+pub struct Plan {
+    /// The steering in force.
+    pub steer: Steer,
+    /// Whether sessions are left to siblings.
+    pub takeover: bool,
+    /// One line about what the kernel lacks of what was asked, if anything.
+    pub lacks: Option<String>,
+}
+
+impl Plan {
+    /// Decides from the settings and from what the kernel can do.
+    ///
+    /// # Errors
+    ///
+    /// If the settings insist on something the kernel lacks.
+    pub fn make(settings: &Settings, features: Features) -> anyhow::Result<Self> {
+        let steer = match settings.steering {
+            Steering::None => Steer::None,
+            Steering::Policy if !features.policy => {
+                bail!("steering policy: this kernel has no SO_REUSEPORT_POLICY")
+            }
+            Steering::Auto if !features.policy => Steer::None,
+            Steering::Auto | Steering::Policy => {
+                Steer::Policy(policy::Policy::new(settings, features.member)?)
+            }
+            Steering::BpfModulo => Steer::Modulo(bpf::Modulo::new(settings)?),
+        };
+        let takeover = settings.takeover == Takeover::Auto && features.takeover;
+        let mut lacks = Vec::new();
+        if settings.steering == Steering::Auto && !features.policy {
+            lacks.push("SO_REUSEPORT_POLICY (exporters are spread by the plain hash)");
+        }
+        if settings.takeover == Takeover::Auto && !features.takeover {
+            lacks.push("TCP_TAKEOVER (sessions end with this process)");
+        }
+        let lacks =
+            (!lacks.is_empty()).then(|| format!("this kernel lacks {}", lacks.join(" and ")));
+        Ok(Self { steer, takeover, lacks })
+    }
+
+    /// For people: what is in force.
+    pub fn describe(&self) -> String {
+        let steer = match &self.steer {
+            Steer::None => "none".to_owned(),
+            Steer::Policy(policy) => policy.describe(),
+            Steer::Modulo(modulo) => modulo.describe(),
+        };
+        format!("steering={steer} takeover={}", if self.takeover { "on" } else { "off" })
+    }
+
+    /// Sets what must be set before `bind`.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses an option.
+    pub fn before_bind(&self, socket: &Unbound, transport: Transport) -> anyhow::Result<()> {
+        if let Steer::Policy(policy) = &self.steer {
+            policy.join(socket)?;
+        }
+        if self.takeover && transport == Transport::Tcp {
+            takeover::set(socket, takeover::EXIT | takeover::CLOSE)?;
+        }
+        Ok(())
+    }
+
+    /// Sets what needs a bound or listening socket.
+    ///
+    /// # Errors
+    ///
+    /// If the program cannot be loaded or the socket does not enter its slot.
+    pub fn after_bind(
+        &self,
+        socket: &OwnedFd,
+        transport: Transport,
+        addr: SocketAddr,
+    ) -> anyhow::Result<()> {
+        match &self.steer {
+            Steer::Modulo(modulo) => modulo.enter(socket, transport, addr),
+            Steer::None | Steer::Policy(_) => Ok(()),
+        }
+    }
+
+    /// Takes a socket out of the selection for good. May block for a grace period.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn drain(&self, socket: BorrowedFd<'_>) -> anyhow::Result<()> {
+        match &self.steer {
+            Steer::Policy(policy) => policy.drain(socket),
+            Steer::None | Steer::Modulo(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stock_kernel_gets_one_sentence_and_no_steering() {
+        let plan = Plan::make(&Settings::default(), Features::default()).unwrap();
+        assert_eq!(plan.describe(), "steering=none takeover=off");
+        assert_eq!(
+            plan.lacks.unwrap(),
+            "this kernel lacks SO_REUSEPORT_POLICY (exporters are spread by the plain hash) and \
+             TCP_TAKEOVER (sessions end with this process)"
+        );
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_missed() {
+        let settings =
+            Settings { steering: Steering::None, takeover: Takeover::Off, ..Settings::default() };
+        assert_eq!(Plan::make(&settings, Features::default()).unwrap().lacks, None);
+    }
+
+    #[test]
+    fn insisting_on_a_policy_is_an_error_without_one() {
+        let settings = Settings { steering: Steering::Policy, ..Settings::default() };
+        let error = Plan::make(&settings, Features::default()).unwrap_err().to_string();
+        assert!(error.contains("SO_REUSEPORT_POLICY"), "{error}");
+    }
+
+    #[test]
+    fn a_full_kernel_gives_policy_and_takeover() {
+        let features = Features { takeover: true, policy: true, member: true };
+        let plan = Plan::make(&Settings::default(), features).unwrap();
+        assert_eq!(plan.describe(), "steering=policy:source(saddr) takeover=on");
+        assert_eq!(plan.lacks, None);
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Steering by the kernel's own policies.
+
+use std::os::fd::BorrowedFd;
+
+use telesteer_sys::{
+    listen::Unbound,
+    reuseport::{self, MEMBER_DRAIN, ReuseportMember, ReuseportPolicyReq},
+};
+
+use crate::settings::Settings;
+
+/// A policy and this collector's place in it.
+#[derive(Debug)]
+pub struct Policy {
+    request: ReuseportPolicyReq,
+    member: Option<ReuseportMember>,
+    name: String,
+}
+
+impl Policy {
+    /// From the settings; without the member option every socket has weight 1 and its cookie as id.
+    ///
+    /// # Errors
+    ///
+    /// If the policy's name is too long.
+    pub fn new(settings: &Settings, members: bool) -> anyhow::Result<Self> {
+        let key = settings.policy_key;
+        Ok(Self {
+            request: reuseport::request(&settings.policy, key.bits(), settings.policy_seed.0)?,
+            member: members.then_some(ReuseportMember {
+                id: settings.instance,
+                weight: settings.weight,
+                flags: 0,
+            }),
+            name: format!("policy:{}({})", settings.policy, String::from(key)),
+        })
+    }
+
+    /// For people.
+    pub fn describe(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Gives a socket the policy and its final weight before it joins a group.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses either.
+    pub fn join(&self, socket: &Unbound) -> anyhow::Result<()> {
+        reuseport::set_policy(socket, &self.request)?;
+        if let Some(member) = &self.member {
+            reuseport::set_member(socket, member)?;
+        }
+        Ok(())
+    }
+
+    /// Marks a socket as draining. Returns after the grace period: nothing new can be on its way.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn drain(&self, socket: BorrowedFd<'_>) -> anyhow::Result<()> {
+        if let Some(member) = &self.member {
+            reuseport::set_member(socket, &ReuseportMember { flags: MEMBER_DRAIN, ..*member })?;
+        }
+        Ok(())
+    }
+}
