@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `xtask test`: host tests, then everything that needs a kernel of ours.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::accel::Accel;
+use crate::canary;
+use crate::guest::{Guest, Outcome, Report, check_paths};
+use crate::kernel::{self, Flavour, Kernel};
+use crate::ktap::{self, Tally};
+use crate::run::{clock, cmd, say, step, tail};
+use crate::suite::{self, Test};
+use crate::toolbox::Toolbox;
+use crate::workspace::Workspace;
+
+/// Boots one batch may need: each must bring at least one more result.
+const BOOTS_PER_BATCH: usize = 8;
+/// Lines shown of a failed test's output.
+const SHOWN: usize = 30;
+
+/// Runs the tests: on the host, and in guests with the plain, debug and unpatched kernels.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Host tests only.
+    #[arg(long, conflicts_with = "vm")]
+    host: bool,
+    /// Guest tests only.
+    #[arg(long)]
+    vm: bool,
+    /// Guest tests on these kernels only.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    kernel: Vec<Flavour>,
+    /// Guest tests whose name holds this only (`canary` for the canary).
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Print the guest tests and what they need, run nothing.
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    source: kernel::Options,
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|text| name.contains(text.as_str()))
+    }
+
+    fn flavours(&self) -> Vec<Flavour> {
+        if self.kernel.is_empty() { Flavour::ALL.to_vec() } else { self.kernel.clone() }
+    }
+}
+
+/// Runs the verb; the last line of stdout is the tally.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    if options.list {
+        for test in suite::scripts(workspace)? {
+            let kernels: Vec<_> = test.kernels.iter().map(|kernel| kernel.name()).collect();
+            println!(
+                "{}: {} s, {} cpus, {}",
+                test.name,
+                test.timeout,
+                test.cpus,
+                kernels.join(" ")
+            );
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut tally = Tally::default();
+    if !options.vm {
+        tally.add(host(workspace)?);
+    }
+    if !options.host {
+        // A broken build is one failure, not the end: the last line must come in any case.
+        match guests(workspace, options) {
+            Ok(found) => tally.add(found),
+            Err(error) => {
+                say(format!("{error:#}"));
+                tally.add(Tally::FAIL);
+            }
+        }
+    }
+    println!("{tally}");
+    Ok(if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `cargo test` over the workspace.
+fn host(workspace: &Workspace) -> Result<Tally> {
+    let log = workspace.logs().join("test-host.log");
+    let mut tally = Tally::default();
+    let run = step("host tests", || {
+        let tested = cmd("cargo")
+            .args(["test", "--release", "--workspace", "--no-fail-fast"])
+            .dir(&workspace.root)
+            .logged(&log, "host tests", |line, note| {
+                if let Some(found) = ktap::cargo_line(line) {
+                    tally.add(found);
+                } else if line.trim_start().starts_with(['C', 'R', 'D']) {
+                    line.trim().clone_into(note);
+                }
+                if line.starts_with("test ") && line.ends_with("FAILED") {
+                    eprintln!("{line}");
+                }
+            });
+        if let Err(error) = tested {
+            say(format!("{error:#}"));
+            if tally.failed == 0 {
+                tally.add(Tally::FAIL); // it did not even build
+            }
+        }
+        Ok(())
+    });
+    run?;
+    say(format!("host tests: {tally}"));
+    Ok(tally)
+}
+
+fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    check_paths(workspace)?;
+    let toolbox = Toolbox::ensure(workspace)?;
+    let mut flavours = options.flavours();
+    // Selftests are built against the patched headers, whatever they run on.
+    if !flavours.contains(&Flavour::Plain) && !flavours.contains(&Flavour::Debug) {
+        flavours.push(Flavour::Plain);
+    }
+    let kernels = kernel::ensure(workspace, &toolbox, &options.source, &flavours)?;
+    let patched = kernels
+        .iter()
+        .find(|kernel| kernel.flavour != Flavour::Unpatched)
+        .context("no patched kernel among those built")?;
+    step("userspace programs", || {
+        cmd("cargo")
+            .args(["build", "--release", "--workspace", "--quiet"])
+            .dir(&workspace.root)
+            .run()
+    })?;
+    let mut tests = suite::selftests(workspace, &toolbox, patched)?;
+    tests.extend(suite::scripts(workspace)?);
+    tests.retain(|test| options.wants(&test.name));
+    let accel = Accel::choose(workspace, &toolbox, patched)?;
+    say(format!("guests run on {}", accel.name()));
+    let lab = Lab { workspace, toolbox: &toolbox, accel };
+    let mut tally = Tally::default();
+    let mut outputs = BTreeMap::new();
+    for kernel in &kernels {
+        if !options.flavours().contains(&kernel.flavour) {
+            continue;
+        }
+        if kernel.flavour == Flavour::Debug && options.wants("canary") {
+            tally.add(lab.canary(kernel)?);
+        }
+        let mut shapes: Vec<usize> = tests.iter().map(|test| test.cpus).collect();
+        shapes.sort_unstable();
+        shapes.dedup();
+        for cpus in shapes {
+            let batch: Vec<&Test> = tests
+                .iter()
+                .filter(|test| test.cpus == cpus && test.kernels.contains(&kernel.flavour))
+                .collect();
+            tally.add(lab.batch(kernel, cpus, &batch, &mut outputs)?);
+        }
+    }
+    for test in tests.iter().filter(|test| test.same_output) {
+        tally.add(compare(test, &outputs));
+    }
+    Ok(tally)
+}
+
+/// What tests with `same-output` printed, by test and kernel.
+type Outputs = BTreeMap<(String, &'static str), String>;
+
+/// One result for a test whose output must not depend on the kernel.
+fn compare(test: &Test, outputs: &Outputs) -> Tally {
+    let got: Vec<(&str, &String)> = test
+        .kernels
+        .iter()
+        .filter_map(|kernel| {
+            Some((kernel.name(), outputs.get(&(test.name.clone(), kernel.name()))?))
+        })
+        .collect();
+    let [(first, reference), rest @ ..] = got.as_slice() else { return Tally::default() };
+    for (kernel, output) in rest {
+        if output != reference {
+            let line = reference.lines().zip(output.lines()).find(|(a, b)| a != b);
+            let (a, b) = line.unwrap_or(("(its end)", "(its end)"));
+            say(format!("{}: {first} says {a:?}, {kernel} says {b:?}", test.name));
+            return Tally::FAIL;
+        }
+    }
+    say(format!("{}: the same output on {} kernels", test.name, got.len()));
+    Tally::PASS
+}
+
+struct Lab<'a> {
+    workspace: &'a Workspace,
+    toolbox: &'a Toolbox,
+    accel: Accel,
+}
+
+impl Lab<'_> {
+    fn guest<'g>(&'g self, kernel: &'g Kernel, cpus: usize) -> Guest<'g> {
+        Guest {
+            workspace: self.workspace,
+            toolbox: self.toolbox,
+            kernel,
+            accel: self.accel,
+            cpus,
+            memory: Guest::default_memory(kernel.flavour),
+            icount: false,
+            stream: false,
+            append: Vec::new(),
+        }
+    }
+
+    /// Trips every detector of the debug kernel.
+    fn canary(&self, kernel: &Kernel) -> Result<Tally> {
+        let module = suite::canary(self.workspace, self.toolbox, kernel)?;
+        let report = step("canary on the debug kernel", || {
+            self.guest(kernel, 2).run("canary", &canary::steps(&module))
+        })?;
+        if let Some(died) = &report.died {
+            say(format!("{died}; kernel log: {}", report.console.display()));
+        }
+        let tally = canary::judge(&report);
+        say(format!("canary: {tally}, kernel log {}", report.console.display()));
+        Ok(tally)
+    }
+
+    /// Runs tests in as few boots as they allow: a guest that dies takes only one test along.
+    fn batch(
+        &self,
+        kernel: &Kernel,
+        cpus: usize,
+        tests: &[&Test],
+        outputs: &mut Outputs,
+    ) -> Result<Tally> {
+        let flavour = kernel.flavour;
+        let mut tally = Tally::default();
+        let mut left = tests.to_vec();
+        for _ in 0..BOOTS_PER_BATCH {
+            if left.is_empty() {
+                return Ok(tally);
+            }
+            let steps: Vec<_> =
+                left.iter().map(|test| test.step(self.workspace, flavour)).collect();
+            let names: Vec<_> = left.iter().map(|test| test.name.as_str()).collect();
+            say(format!("{} kernel, {cpus} cpus: {}", flavour.name(), names.join(" ")));
+            let report =
+                self.guest(kernel, cpus).run(&format!("test-{}", flavour.name()), &steps)?;
+            say(format!(
+                "booted in {:.1} s, ran {}",
+                report.boot.as_secs_f32(),
+                clock(report.took)
+            ));
+            if !report.booted {
+                say(format!(
+                    "{}; end of the kernel log:\n{}",
+                    report.died.as_deref().unwrap_or("no boot"),
+                    tail(&report.console, SHOWN)
+                ));
+                tally.failed += left.len();
+                return Ok(tally);
+            }
+            let mut done = 0;
+            for (index, (test, outcome)) in left.iter().zip(&report.steps).enumerate() {
+                let first_without = outcome.status.is_none();
+                let result = judge(test, flavour, outcome, &report, index);
+                tally.add(result);
+                done += 1;
+                if test.same_output {
+                    let text = fs::read_to_string(&outcome.out).unwrap_or_default();
+                    outputs.insert((test.name.clone(), flavour.name()), text);
+                }
+                if first_without {
+                    break;
+                }
+            }
+            tally.add(loose_ends(&report));
+            left.drain(..done);
+        }
+        say(format!("giving up on {} tests: the guest died {BOOTS_PER_BATCH} times", left.len()));
+        tally.failed += left.len();
+        Ok(tally)
+    }
+}
+
+/// Complaints that belong to no test, and a death after the last one.
+fn loose_ends(report: &Report) -> Tally {
+    let mut tally = Tally::default();
+    for splat in report.splats.iter().filter(|splat| splat.step.is_none()) {
+        eprintln!("{}", splat.text);
+        tally.add(Tally::FAIL);
+    }
+    if let Some(died) = &report.died
+        && report.steps.iter().all(|outcome| outcome.status.is_some())
+    {
+        say(format!("{died}; end of the kernel log:\n{}", tail(&report.console, SHOWN)));
+        tally.add(Tally::FAIL);
+    }
+    tally
+}
+
+/// One test's results, printed.
+fn judge(test: &Test, flavour: Flavour, outcome: &Outcome, report: &Report, index: usize) -> Tally {
+    let label = format!("{} [{}]", test.name, flavour.name());
+    let output = fs::read(&outcome.out).unwrap_or_default();
+    let output = String::from_utf8_lossy(&output);
+    let counted = ktap::ktap(&output).map(Tally::no_skips);
+    let good = outcome.status == Some(0);
+    let mut tally = match (counted, good) {
+        (Some(tally), true) => tally,
+        (Some(tally), false) if tally.failed > 0 => tally,
+        (Some(mut tally), false) => {
+            tally.add(Tally::FAIL);
+            tally
+        }
+        (None, true) => Tally::PASS,
+        (None, false) => Tally::FAIL,
+    };
+    let splats: Vec<_> = report.splats.iter().filter(|splat| splat.step == Some(index)).collect();
+    if !splats.is_empty() {
+        tally.add(Tally::FAIL);
+    }
+    println!("{} {label}: {tally}", if tally.failed == 0 { "ok    " } else { "FAILED" });
+    if tally.failed > 0 {
+        match outcome.status {
+            Some(124 | 137) => println!("  stopped by its time limit"),
+            Some(code) => println!("  exit status {code}"),
+            None => println!(
+                "  {}; end of the kernel log:\n{}",
+                report.died.as_deref().unwrap_or("it did not run"),
+                tail(&report.console, SHOWN)
+            ),
+        }
+        for line in ktap::complaints(&output) {
+            println!("  {line}");
+        }
+        for splat in splats {
+            println!("{}", splat.text);
+        }
+        for path in [&outcome.out, &outcome.err] {
+            println!("  end of {}:\n{}", path.display(), tail(path, SHOWN));
+        }
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(name: &str) -> Test {
+        Test {
+            name: name.into(),
+            kernels: vec![Flavour::Plain, Flavour::Unpatched],
+            timeout: 1,
+            cpus: 1,
+            same_output: true,
+            program: "/bin/true".into(),
+            arguments: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn outputs_that_differ_fail() {
+        let mut outputs = Outputs::new();
+        assert_eq!(compare(&test("x"), &outputs), Tally::default());
+        outputs.insert(("x".into(), "plain"), "a\nb\n".into());
+        outputs.insert(("x".into(), "unpatched"), "a\nb\n".into());
+        assert_eq!(compare(&test("x"), &outputs), Tally::PASS);
+        outputs.insert(("x".into(), "unpatched"), "a\nc\n".into());
+        assert_eq!(compare(&test("x"), &outputs), Tally::FAIL);
+        outputs.insert(("x".into(), "unpatched"), "a\nb\nc\n".into());
+        assert_eq!(compare(&test("x"), &outputs), Tally::FAIL);
+    }
+}

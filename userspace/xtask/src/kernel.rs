@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Building kernels: source + series + config fragments, one build folder a flavour.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::key::{Key, stamp, stamped, unstamp};
+use crate::lock::CacheLock;
+use crate::run::{Cmd, clock, say};
+use crate::series;
+use crate::source::{Source, room, version, worktree};
+use crate::toolbox::{Binds, Toolbox};
+use crate::workspace::Workspace;
+
+/// Where the toolbox sees the kernel tree. Always the same, so that flavours share ccache and no
+/// path of a host gets into an object file.
+pub(crate) const SRC: &str = "/telesteer/src";
+/// Where the toolbox sees the build folder.
+pub(crate) const OUT: &str = "/telesteer/build";
+/// GiB a cold cache needs: toolbox 3, source 4, worktrees 3, builds 3, ccache and archives 2.
+const ROOM_GIB: u64 = 16;
+/// Objects in a build, before the first build has counted them.
+const OBJECTS_GUESS: usize = 2000;
+
+/// Which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Flavour {
+    /// The series on the base, no detectors.
+    Plain,
+    /// The series on the base, every detector on.
+    Debug,
+    /// The base without the series.
+    Unpatched,
+}
+
+impl Flavour {
+    /// All of them, in building order.
+    pub(crate) const ALL: [Flavour; 3] = [Flavour::Plain, Flavour::Unpatched, Flavour::Debug];
+
+    /// The name on the command line and in test headers.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Flavour::Plain => "plain",
+            Flavour::Debug => "debug",
+            Flavour::Unpatched => "unpatched",
+        }
+    }
+
+    /// Parses [`Flavour::name`].
+    pub(crate) fn parse(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|flavour| flavour.name() == name)
+            .with_context(|| format!("no kernel {name:?}: one of plain, debug, unpatched"))
+    }
+
+    fn fragments(self) -> &'static [&'static str] {
+        match self {
+            Flavour::Plain => &["kernel.config", "series.config"],
+            Flavour::Debug => &["kernel.config", "series.config", "debug.config"],
+            Flavour::Unpatched => &["kernel.config"],
+        }
+    }
+}
+
+/// Where the source comes from, for every verb that needs a kernel.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Use this kernel git tree at its HEAD as base instead of Debian's newest 7.3.
+    #[arg(long, value_name = "DIR", env = "TELESTEER_KERNEL_SRC")]
+    pub(crate) kernel_src: Option<PathBuf>,
+}
+
+/// A finished kernel.
+#[derive(Debug, Clone)]
+pub(crate) struct Kernel {
+    /// Which one.
+    pub(crate) flavour: Flavour,
+    /// Version with flavour, as `uname -r` says.
+    pub(crate) release: String,
+    /// Build folder on the host (KDIR).
+    pub(crate) out: PathBuf,
+    /// Source tree on the host.
+    pub(crate) tree: PathBuf,
+    /// Name of the base source.
+    pub(crate) base: String,
+}
+
+impl Kernel {
+    /// The image QEMU starts.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.out.join("arch/x86/boot/bzImage")
+    }
+
+    /// A `make` in the toolbox on this kernel, for building modules and headers.
+    pub(crate) fn make(&self, toolbox: &Toolbox, targets: &[String]) -> Result<Cmd> {
+        make(toolbox, &self.tree, &self.out, self.flavour, targets)
+    }
+}
+
+/// Builds `flavours` (or finds them built) and returns them in the same order.
+pub(crate) fn ensure(
+    workspace: &Workspace,
+    toolbox: &Toolbox,
+    options: &Options,
+    flavours: &[Flavour],
+) -> Result<Vec<Kernel>> {
+    let _lock = CacheLock::take(&workspace.cache, "kernels")?;
+    if !workspace.cache.join("src").exists() {
+        room(&workspace.cache, ROOM_GIB)?;
+    }
+    let source = Source::ensure(workspace, toolbox, options.kernel_src.as_deref())?;
+    flavours.iter().map(|flavour| one(workspace, toolbox, &source, *flavour)).collect()
+}
+
+/// The worktree of a flavour, brought up to date.
+pub(crate) fn tree(
+    workspace: &Workspace,
+    source: &Source,
+    flavour: Flavour,
+) -> Result<(PathBuf, Key)> {
+    let trees = workspace.cache.join("trees");
+    fs::create_dir_all(&trees).with_context(|| format!("making {}", trees.display()))?;
+    let key = Key::new().text(&source.base);
+    if flavour == Flavour::Unpatched {
+        let tree = trees.join(format!("{}-base", source.name));
+        worktree(source, &tree, &source.base)?;
+        series::apply(source, &tree, &[])?;
+        return Ok((tree, key));
+    }
+    let patches = series::patches(&workspace.root.join("linux-patches"))?;
+    let tree = trees.join(format!("{}-series", source.name));
+    series::apply(source, &tree, &patches)?;
+    let key = patches.iter().fold(key, |key, patch| key.text(&patch.hash));
+    Ok((tree, key))
+}
+
+fn one(
+    workspace: &Workspace,
+    toolbox: &Toolbox,
+    source: &Source,
+    flavour: Flavour,
+) -> Result<Kernel> {
+    let (tree, key) = tree(workspace, source, flavour)?;
+    let out = workspace.cache.join("build").join(format!("{}-{}", source.name, flavour.name()));
+    let release = format!("{}-telesteer-{}", version(&tree)?, flavour.name());
+    let kernel = Kernel { flavour, release, out, tree, base: source.name.clone() };
+    let request = request(workspace, flavour, &kernel.tree)?;
+    let key = key.text(&request).text(&toolbox.key.hex());
+    let done = kernel.out.join(".telesteer-done");
+    if stamped(&done, &key) && kernel.image().is_file() {
+        say(format!("kernel {}: up to date", kernel.release));
+        return Ok(kernel);
+    }
+    fs::create_dir_all(&kernel.out).with_context(|| format!("making {}", kernel.out.display()))?;
+    unstamp(&done)?;
+    let start = Instant::now();
+    configure(workspace, toolbox, &kernel, &request)?;
+    build(workspace, toolbox, &kernel)?;
+    stamp(&done, &key)?;
+    say(format!("kernel {}: built in {}", kernel.release, clock(start.elapsed())));
+    Ok(kernel)
+}
+
+/// All fragments of a flavour as one text.
+fn request(workspace: &Workspace, flavour: Flavour, tree: &Path) -> Result<String> {
+    let mut text = String::new();
+    for name in flavour.fragments() {
+        let path = workspace.vm(name);
+        text +=
+            &fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        text.push('\n');
+    }
+    // A series that does not bring the symbol yet cannot be asked for it.
+    if !tree.join("include/uapi/linux/reuseport.h").is_file() {
+        text = text
+            .lines()
+            .filter(|line| !line.contains("CONFIG_REUSEPORT_POLICY"))
+            .fold(String::new(), |text, line| text + line + "\n");
+    }
+    text += &format!("CONFIG_LOCALVERSION=\"-telesteer-{}\"\n", flavour.name());
+    text += "# CONFIG_LOCALVERSION_AUTO is not set\n";
+    Ok(text)
+}
+
+/// tinyconfig + fragments, then checks that every request was granted.
+fn configure(
+    workspace: &Workspace,
+    toolbox: &Toolbox,
+    kernel: &Kernel,
+    request: &str,
+) -> Result<()> {
+    let flavour = kernel.flavour.name();
+    let wanted = kernel.out.join(".telesteer-request");
+    let config = kernel.out.join(".config");
+    if config.is_file() && fs::read_to_string(&wanted).is_ok_and(|old| old == request) {
+        return Ok(());
+    }
+    say(format!("kernel {flavour}: configuring"));
+    let log = workspace.logs().join(format!("kernel-{flavour}-config.log"));
+    let merge = "set -e
+        make -C \"$1\" O=\"$2\" LLVM=1 tinyconfig
+        cp \"$2/.telesteer-request.new\" /tmp/request
+        cd \"$2\" && \"$1/scripts/kconfig/merge_config.sh\" -m -O \"$2\" .config /tmp/request
+        make -C \"$1\" O=\"$2\" LLVM=1 olddefconfig";
+    let new = kernel.out.join(".telesteer-request.new");
+    fs::write(&new, request).with_context(|| format!("writing {}", new.display()))?;
+    toolbox
+        .command(
+            &binds(&kernel.tree, &kernel.out),
+            Path::new(OUT),
+            ["sh", "-c", merge, "sh", SRC, OUT],
+        )?
+        .shown(format!("merge_config.sh for the {flavour} kernel"))
+        .logged(&log, "configuring", |_, _| {})?;
+    let got =
+        fs::read_to_string(&config).with_context(|| format!("reading {}", config.display()))?;
+    let refused = refused(request, &got);
+    if !refused.is_empty() {
+        fs::remove_file(&config).context("removing the unwanted .config")?;
+        bail!("the {flavour} kernel's config did not take: {}", refused.join(", "));
+    }
+    fs::rename(&new, &wanted).with_context(|| format!("renaming {}", new.display()))
+}
+
+/// Requests that the resolved config does not grant; a later request replaces an earlier one.
+fn refused(request: &str, config: &str) -> Vec<String> {
+    let got = symbols(config);
+    symbols(request)
+        .into_iter()
+        .filter(|(name, value)| got.get(name).map_or("n", |value| *value) != *value)
+        .map(|(name, value)| {
+            format!("{name}={value} (is {})", got.get(name).copied().unwrap_or("not set"))
+        })
+        .collect()
+}
+
+/// Symbols and values of a config; "is not set" is the value `n`.
+fn symbols(text: &str) -> BTreeMap<&str, &str> {
+    text.lines()
+        .filter_map(|line| match line.strip_prefix("# ") {
+            Some(comment) => comment.strip_suffix(" is not set").map(|name| (name, "n")),
+            None => line.split_once('='),
+        })
+        .filter(|(name, _)| name.starts_with("CONFIG_"))
+        .collect()
+}
+
+fn build(workspace: &Workspace, toolbox: &Toolbox, kernel: &Kernel) -> Result<()> {
+    let flavour = kernel.flavour.name();
+    let count_file = kernel.out.join(".telesteer-objects");
+    let about = fs::read_to_string(&count_file)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(OBJECTS_GUESS);
+    let log = workspace.logs().join(format!("kernel-{flavour}.log"));
+    let mut objects = 0;
+    let targets = ["bzImage", "modules"].map(str::to_owned);
+    kernel.make(toolbox, &targets)?.logged(&log, &format!("kernel {flavour}"), |line, note| {
+        let line = line.trim_start();
+        if line.starts_with("CC ") || line.starts_with("AS ") {
+            objects += 1;
+            *note = format!("{objects} objects compiled (a full build has about {about})");
+        } else if ["LD ", "AR ", "OBJCOPY", "ZSTD", "GZIP"]
+            .iter()
+            .any(|word| line.starts_with(word))
+        {
+            *note = format!(
+                "{objects} objects compiled, {}",
+                line.split_whitespace().collect::<Vec<_>>().join(" ")
+            );
+        }
+    })?;
+    if objects > about / 2 {
+        fs::write(&count_file, objects.to_string()).context("remembering the object count")?;
+    }
+    Ok(())
+}
+
+fn binds(tree: &Path, out: &Path) -> Binds {
+    let mut binds = Binds::new();
+    binds.bind(tree, SRC);
+    binds.bind(out, OUT);
+    binds
+}
+
+fn make(
+    toolbox: &Toolbox,
+    tree: &Path,
+    out: &Path,
+    flavour: Flavour,
+    targets: &[String],
+) -> Result<Cmd> {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let words =
+        ["make", "-C", SRC, &format!("O={OUT}"), "LLVM=1", "CC=ccache clang", &format!("-j{jobs}")]
+            .map(str::to_owned);
+    Ok(toolbox
+        .command(
+            &binds(tree, out),
+            Path::new(OUT),
+            words.into_iter().chain(targets.iter().cloned()),
+        )?
+        .env("LOCALVERSION", "")
+        .env("KBUILD_BUILD_USER", "telesteer")
+        .env("KBUILD_BUILD_HOST", "toolbox")
+        .env("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 2026")
+        .env("CCACHE_MAXSIZE", "4G")
+        .shown(format!("make {} for the {} kernel", targets.join(" "), flavour.name())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_was_not_granted_is_named() {
+        let request =
+            "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=y\nCONFIG_N=1\nCONFIG_N=2\n# text\n";
+        let config = "CONFIG_A=y\n# CONFIG_C is not set\nCONFIG_N=2\n";
+        assert_eq!(refused(request, config), ["CONFIG_C=y (is n)"]);
+        assert_eq!(
+            refused("CONFIG_D=y\n# CONFIG_A is not set\n", config),
+            ["CONFIG_A=n (is y)", "CONFIG_D=y (is not set)"]
+        );
+    }
+
+    #[test]
+    fn flavours_parse_by_their_names() {
+        for flavour in Flavour::ALL {
+            assert_eq!(Flavour::parse(flavour.name()).unwrap(), flavour);
+        }
+        assert!(Flavour::parse("fast").unwrap_err().to_string().contains("unpatched"));
+    }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the guests run under `xtask test`: kernel selftests, and the scripts in `vm/tests/`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::guest::Step;
+use crate::kernel::{Flavour, Kernel, OUT, SRC};
+use crate::run::{shell_line, step};
+use crate::source::version;
+use crate::toolbox::{Binds, Toolbox};
+use crate::workspace::Workspace;
+
+/// Seconds a test may take on the plain kernel unless its header says otherwise.
+const TIMEOUT: u64 = 120;
+/// How much slower the debug kernel may be.
+const DEBUG_FACTOR: u64 = 4;
+/// Processors unless the header says otherwise.
+const CPUS: usize = 2;
+
+/// One program for the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Test {
+    /// File name without suffix.
+    pub(crate) name: String,
+    /// Kernels it runs on.
+    pub(crate) kernels: Vec<Flavour>,
+    /// Seconds it may take on the plain kernel.
+    pub(crate) timeout: u64,
+    /// Processors it needs.
+    pub(crate) cpus: usize,
+    /// Its output must be the same on all its kernels.
+    pub(crate) same_output: bool,
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Test {
+    /// The step that runs it on `flavour`.
+    pub(crate) fn step(&self, workspace: &Workspace, flavour: Flavour) -> Step {
+        let factor = if flavour == Flavour::Debug { DEBUG_FACTOR } else { 1 };
+        Step {
+            name: self.name.clone(),
+            dir: workspace.root.clone(),
+            argv: std::iter::once(self.program.to_string_lossy().into_owned())
+                .chain(self.arguments.iter().cloned())
+                .collect(),
+            timeout: self.timeout * factor,
+        }
+    }
+}
+
+/// Reads the executable scripts of `vm/tests/`.
+///
+/// Their leading comment lines may hold `# kernels: plain debug unpatched`, `# timeout: SECONDS`,
+/// `# cpus: N` and `# same-output: yes`.
+pub(crate) fn scripts(workspace: &Workspace) -> Result<Vec<Test>> {
+    let dir = workspace.vm("tests");
+    let mut tests = Vec::new();
+    for path in files(&dir)? {
+        let executable =
+            fs::metadata(&path).is_ok_and(|data| data.permissions().mode() & 0o111 != 0);
+        if !executable {
+            continue;
+        }
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        tests.push(header(&path, &text)?);
+    }
+    Ok(tests)
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files: Vec<PathBuf> = fs::read_dir(dir)
+        .with_context(|| format!("reading {}", dir.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+fn header(path: &Path, text: &str) -> Result<Test> {
+    let mut test = Test {
+        name: stem(path),
+        kernels: vec![Flavour::Plain, Flavour::Debug],
+        timeout: TIMEOUT,
+        cpus: CPUS,
+        same_output: false,
+        program: path.to_path_buf(),
+        arguments: Vec::new(),
+    };
+    for line in text.lines().take_while(|line| line.starts_with('#')) {
+        let Some((key, value)) = line.trim_start_matches('#').split_once(':') else { continue };
+        let number = || {
+            value
+                .trim()
+                .parse::<u64>()
+                .with_context(|| format!("{}: {}: not a number", path.display(), line))
+        };
+        match key.trim() {
+            "kernels" => {
+                test.kernels = value
+                    .split_whitespace()
+                    .map(Flavour::parse)
+                    .collect::<Result<_>>()
+                    .with_context(|| path.display().to_string())?;
+            }
+            "timeout" => test.timeout = number()?,
+            "cpus" => test.cpus = usize::try_from(number()?).context("too many processors")?,
+            "same-output" => test.same_output = value.trim() == "yes",
+            _ => {}
+        }
+    }
+    if test.kernels.is_empty() || test.cpus == 0 || test.timeout == 0 {
+        bail!("{}: a test needs a kernel, a processor and a second", path.display());
+    }
+    Ok(test)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Builds every C program of `selftests/` statically against the patched kernel's headers.
+///
+/// A source file is a test of its own; `# kernels:` and the other headers may stand in a line
+/// comment of the form ` * xtask: kernels: plain` within its first comment.
+pub(crate) fn selftests(
+    workspace: &Workspace,
+    toolbox: &Toolbox,
+    kernel: &Kernel,
+) -> Result<Vec<Test>> {
+    let sources: Vec<PathBuf> = files(&workspace.root.join("selftests"))?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ext| ext == "c"))
+        .collect();
+    if sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    let out = workspace.target.join("selftests");
+    fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
+    headers(workspace, toolbox, kernel)?;
+    let mut tests = Vec::new();
+    for source in &sources {
+        let text =
+            fs::read_to_string(source).with_context(|| format!("reading {}", source.display()))?;
+        let comment: String = text
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("* xtask: "))
+            .fold(String::new(), |text, line| text + "# " + line + "\n");
+        let program = out.join(stem(source));
+        compile(toolbox, kernel, source, &program)?;
+        let test = header(source, &comment)?;
+        tests.push(Test { program, ..test });
+    }
+    Ok(tests)
+}
+
+/// The kernel's user headers, in its build folder.
+pub(crate) fn headers(workspace: &Workspace, toolbox: &Toolbox, kernel: &Kernel) -> Result<()> {
+    let log = workspace.logs().join("kernel-headers.log");
+    kernel.make(toolbox, &["headers".to_owned()])?.logged(&log, "kernel headers", |_, _| {})
+}
+
+fn compile(toolbox: &Toolbox, kernel: &Kernel, source: &Path, program: &Path) -> Result<()> {
+    let mut binds = Binds::new();
+    binds.bind(&kernel.tree, SRC);
+    binds.bind(&kernel.out, OUT);
+    let words = [
+        "gcc",
+        "-O2",
+        "-g",
+        "-std=gnu11",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+        "-Wno-sign-compare",
+        "-Wno-missing-field-initializers",
+        "-Werror",
+        "-static",
+        "-pthread",
+        "-D_GNU_SOURCE=",
+        "-isystem",
+    ];
+    let tests = format!("{SRC}/tools/testing/selftests");
+    let mut argv: Vec<String> = words.map(str::to_owned).to_vec();
+    argv.extend([
+        format!("{OUT}/usr/include"),
+        format!("-I{tests}"),
+        format!("-I{tests}/net"),
+        "-o".to_owned(),
+        program.to_string_lossy().into_owned(),
+        source.to_string_lossy().into_owned(),
+    ]);
+    let (status, said) =
+        toolbox.command(&binds, Path::new("/"), argv.iter().map(String::as_str))?.verdict()?;
+    if !status.success() {
+        bail!("`{}` failed: {status}\n{}", shell_line(&argv), said.trim_end());
+    }
+    Ok(())
+}
+
+/// Builds the canary module against `kernel`, outside the checkout's source folder.
+pub(crate) fn canary(workspace: &Workspace, toolbox: &Toolbox, kernel: &Kernel) -> Result<PathBuf> {
+    let dir = workspace.target.join("canary").join(kernel.flavour.name());
+    fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    for name in ["Kbuild", "canary.c"] {
+        let (from, to) = (workspace.vm("canary").join(name), dir.join(name));
+        fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+    }
+    let log = workspace.logs().join(format!("canary-{}.log", kernel.flavour.name()));
+    step(&format!("canary module for {} ({})", kernel.release, version(&kernel.tree)?), || {
+        kernel.make(toolbox, &[format!("M={}", dir.display()), "modules".to_owned()])?.logged(
+            &log,
+            "canary",
+            |_, _| {},
+        )
+    })?;
+    Ok(dir.join("canary.ko"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_header_is_data() {
+        let text = "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# kernels: plain unpatched\n# timeout: 7\n# cpus: 4\n# same-output: yes\nset -e\n# timeout: 9\n";
+        let test = header(Path::new("vm/tests/x.sh"), text).unwrap();
+        assert_eq!(test.kernels, [Flavour::Plain, Flavour::Unpatched]);
+        assert_eq!(
+            (test.name.as_str(), test.timeout, test.cpus, test.same_output),
+            ("x", 7, 4, true)
+        );
+    }
+
+    #[test]
+    fn a_bad_header_names_the_file() {
+        let error = header(Path::new("vm/tests/x"), "# kernels: fast\n").unwrap_err();
+        assert!(format!("{error:#}").contains("vm/tests/x"));
+        let error = header(Path::new("vm/tests/x"), "# timeout: soon\n").unwrap_err();
+        assert!(format!("{error:#}").contains("soon"));
+        assert!(header(Path::new("vm/tests/x"), "# kernels:\n").is_err());
+    }
+}
