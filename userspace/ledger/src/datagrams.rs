@@ -201,19 +201,18 @@ fn assign(group: &mut Group, sent: &mut [Sent]) -> u64 {
 
 /// Sets the records sent in a group's received datagrams against those decoded.
 fn decoded(group: &Group, sent: &[Sent], records: &Records, totals: &mut Totals) {
-    let (mut flows, mut options, mut unexplained) = (0, 0, 0);
+    let (mut flows, mut unexplained) = (0, 0);
     for index in &group.sent {
         let found = records.found()[*index as usize];
         totals.records_sent += u64::from(found.flows);
         if sent[*index as usize].receiver.is_some() {
             flows += u64::from(found.flows);
-            options += u64::from(found.options);
             unexplained += u64::from(found.unexplained);
         }
     }
     let missing = flows.saturating_sub(group.records);
     totals.undecodable += (missing + unexplained).max(group.undecodable);
-    totals.unexpected += group.records.saturating_sub(flows + options);
+    totals.unexpected += group.records.saturating_sub(flows);
 }
 
 /// Puts a lost datagram to the event it was lost by.

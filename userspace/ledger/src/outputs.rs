@@ -56,6 +56,9 @@ pub struct Line<'a> {
     pub takeovers: u64,
     /// Event: bytes that waited in the socket.
     pub queued: u64,
+    /// Why a BMP message could not be decoded.
+    #[serde(borrow)]
+    pub error: Option<Cow<'a, str>>,
 }
 
 impl Line<'_> {

@@ -37,6 +37,7 @@ pub struct Phase {
     pub bmp_lines_overlapping: u64,
     pub bmp_lines_unknown: u64,
     pub bmp_lines_without_raw: u64,
+    pub bmp_lines_undecoded: u64,
     pub bmp_streams: u64,
     pub bmp_streams_identical: u64,
     pub bmp_streams_unprovable: u64,
@@ -203,6 +204,7 @@ impl Phase {
         self.bmp_lines_overlapping = bmp.overlapping;
         self.bmp_lines_unknown = bmp.unknown;
         self.bmp_lines_without_raw = bmp.without_raw;
+        self.bmp_lines_undecoded = bmp.undecoded;
         self.bmp_streams = bmp.with_messages;
         self.bmp_streams_identical = bmp.identical;
         self.bmp_streams_unprovable = bmp.unprovable;

@@ -50,6 +50,8 @@ pub struct Totals {
     pub unknown: u64,
     /// Output lines without their bytes, which prove nothing.
     pub without_raw: u64,
+    /// Messages written down raw because the collector could not decode them.
+    pub undecoded: u64,
     /// Connections whose deduplicated outputs are exactly the messages sent.
     pub identical: u64,
     /// Connections with at least one message.
@@ -118,6 +120,7 @@ impl<'a> Sessions<'a> {
 
     /// Takes a BMP line in.
     pub fn message(&mut self, line: &Line<'_>) {
+        self.totals.undecoded += u64::from(line.error.is_some());
         let Some(raw) = line.raw.as_deref() else {
             self.totals.without_raw += 1;
             return;
