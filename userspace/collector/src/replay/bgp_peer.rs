@@ -141,7 +141,9 @@ async fn expect(read: &mut OwnedReadHalf, kind: u8) -> io::Result<()> {
         match header[18] {
             found if found == kind => return Ok(()),
             KEEPALIVE => {}
-            found => return Err(io::Error::other(format!("BGP message {found} in place of {kind}"))),
+            found => {
+                return Err(io::Error::other(format!("BGP message {found} in place of {kind}")));
+            }
         }
     }
 }

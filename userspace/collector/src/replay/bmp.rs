@@ -32,9 +32,23 @@ pub(crate) struct Router {
 
 impl Router {
     /// A router at `address` with `peers` neighbours whose routes come from `pool`.
-    pub(crate) fn new(address: IpAddr, peers: usize, pool: Arc<Pool>, rng: Rng, large_every: u64) -> Self {
+    pub(crate) fn new(
+        address: IpAddr,
+        peers: usize,
+        pool: Arc<Pool>,
+        rng: Rng,
+        large_every: u64,
+    ) -> Self {
         let peers = (0..peers.clamp(1, 200)).map(|index| peer_header(index as u8)).collect();
-        Self { name: format!("router-{address}"), peers, local: address, pool, rng, large_every, sent: 0 }
+        Self {
+            name: format!("router-{address}"),
+            peers,
+            local: address,
+            pool,
+            rng,
+            large_every,
+            sent: 0,
+        }
     }
 
     /// The opening of a session: Initiation and one Peer Up a peer. Returns the messages written.
@@ -63,7 +77,9 @@ impl Router {
         }
         let large = self.large_every > 0 && self.sent.is_multiple_of(self.large_every);
         let updates = if large { &self.pool.large } else { &self.pool.small };
-        let Some(update) = updates.get(self.rng.length(0, updates.len().saturating_sub(1))) else { return };
+        let Some(update) = updates.get(self.rng.length(0, updates.len().saturating_sub(1))) else {
+            return;
+        };
         let start = header(out, ROUTE_MONITORING);
         out.extend_from_slice(&self.peers[peer]);
         stamp(out, start, now_us, self.sent);

@@ -198,7 +198,9 @@ impl std::str::FromStr for Templates {
             return Ok(Self::Once);
         }
         match text.strip_prefix("every-").map(str::parse::<u32>) {
-            Some(Ok(seconds)) if seconds > 0 => Ok(Self::Every(Duration::from_secs(seconds.into()))),
+            Some(Ok(seconds)) if seconds > 0 => {
+                Ok(Self::Every(Duration::from_secs(seconds.into())))
+            }
             _ => bail!("templates are sent \"once\" or \"every-S\" (seconds), not {text:?}"),
         }
     }
@@ -215,7 +217,8 @@ impl TryFrom<String> for Templates {
 impl Load {
     /// Reads a load from a TOML file; errors name the file, the line and the column.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("load file {}", path.display()))
     }
 }

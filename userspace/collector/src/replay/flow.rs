@@ -24,17 +24,43 @@ const ENTERPRISE: u16 = 0x8000;
 const PEN: u32 = 29_305;
 
 const V4: Layout = &[
-    (8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (6, 1), (1, 8), (2, 8), (10, 4), (14, 4), (152, 8), (153, 8), (61, 1),
+    (8, 4),
+    (12, 4),
+    (7, 2),
+    (11, 2),
+    (4, 1),
+    (6, 1),
+    (1, 8),
+    (2, 8),
+    (10, 4),
+    (14, 4),
+    (152, 8),
+    (153, 8),
+    (61, 1),
 ];
-const V6: Layout = &[(27, 16), (28, 16), (7, 2), (11, 2), (4, 1), (1, 4), (2, 4), (31, 4), (21, 4), (22, 4)];
-const NAMED: Layout =
-    &[(8, 4), (82, VARIABLE), (12, 4), (1, 8), (2, 4), (96, VARIABLE), (ENTERPRISE | 1, 8), (ENTERPRISE | 2, 8)];
-const MPLS_V9: Layout = &[(8, 4), (12, 4), (70, 3), (71, 3), (1, 4), (2, 4), (16, 4), (17, 4), (22, 4), (21, 4)];
+const V6: Layout =
+    &[(27, 16), (28, 16), (7, 2), (11, 2), (4, 1), (1, 4), (2, 4), (31, 4), (21, 4), (22, 4)];
+const NAMED: Layout = &[
+    (8, 4),
+    (82, VARIABLE),
+    (12, 4),
+    (1, 8),
+    (2, 4),
+    (96, VARIABLE),
+    (ENTERPRISE | 1, 8),
+    (ENTERPRISE | 2, 8),
+];
+const MPLS_V9: Layout =
+    &[(8, 4), (12, 4), (70, 3), (71, 3), (1, 4), (2, 4), (16, 4), (17, 4), (22, 4), (21, 4)];
 
 /// Templates 256 to 258 of an even domain; an odd one swaps the first two.
 fn layouts(format: Format, domain: u32) -> [(u16, Layout); 3] {
     let third = if format == Format::Ipfix { NAMED } else { MPLS_V9 };
-    if domain % 2 == 0 { [(256, V4), (257, V6), (258, third)] } else { [(256, V6), (257, V4), (258, third)] }
+    if domain % 2 == 0 {
+        [(256, V4), (257, V6), (258, third)]
+    } else {
+        [(256, V6), (257, V4), (258, third)]
+    }
 }
 const OPTIONS_ID: u16 = 259;
 
@@ -68,7 +94,9 @@ impl Exporter {
             .map(|id| Domain {
                 id,
                 sequence: 0,
-                bodies: (0..6).map(|turn| data(format, id, turn, records.clamp(1, 20), rng)).collect(),
+                bodies: (0..6)
+                    .map(|turn| data(format, id, turn, records.clamp(1, 20), rng))
+                    .collect(),
                 turn: rng.length(0, 5),
             })
             .collect();
@@ -97,12 +125,22 @@ impl Exporter {
         let domain = &mut self.domains[self.turn];
         domain.turn = (domain.turn + 1) % domain.bodies.len();
         let body = &domain.bodies[domain.turn];
-        (datagram(self.format, domain.id, &mut domain.sequence, now_s, body, 0), u64::from(body.records))
+        (
+            datagram(self.format, domain.id, &mut domain.sequence, now_s, body, 0),
+            u64::from(body.records),
+        )
     }
 }
 
 /// Puts the message header before a body. `sequence` moves on by records (IPFIX) or one (v9).
-fn datagram(format: Format, domain: u32, sequence: &mut u32, now_s: u32, body: &Body, templates: u32) -> Vec<u8> {
+fn datagram(
+    format: Format,
+    domain: u32,
+    sequence: &mut u32,
+    now_s: u32,
+    body: &Body,
+    templates: u32,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(20 + body.bytes.len());
     match format {
         Format::Ipfix => {

@@ -20,7 +20,11 @@ pub(crate) struct Pace {
 impl Pace {
     /// Starts counting now, `phase` (0.0 to 1.0) of one message ahead.
     pub(crate) fn new(rate: f64, phase: f64) -> Self {
-        let ahead = if rate > 0.0 { Duration::from_secs_f64((phase / rate).min(60.0)) } else { Duration::ZERO };
+        let ahead = if rate > 0.0 {
+            Duration::from_secs_f64((phase / rate).min(60.0))
+        } else {
+            Duration::ZERO
+        };
         let now = Instant::now();
         Self { rate, start: now.checked_sub(ahead).unwrap_or(now), issued: 0 }
     }

@@ -58,10 +58,13 @@ impl Senders {
             bmp(section, &mut streams, &mut built).context("bmp")?;
         }
         for section in &load.ipfix {
-            built.push(Sender::Ipfix(fleet(section, Format::Ipfix, &mut streams).context("ipfix")?));
+            built
+                .push(Sender::Ipfix(fleet(section, Format::Ipfix, &mut streams).context("ipfix")?));
         }
         for section in &load.netflow9 {
-            built.push(Sender::Netflow9(fleet(section, Format::V9, &mut streams).context("netflow9")?));
+            built.push(Sender::Netflow9(
+                fleet(section, Format::V9, &mut streams).context("netflow9")?,
+            ));
         }
         for section in &load.notif {
             built.push(Sender::Notif(publishers(section, &mut streams).context("notif")?));
@@ -121,7 +124,9 @@ pub(crate) fn target_for(targets: &[SocketAddr], source: IpAddr) -> anyhow::Resu
 fn bmp(section: &Bmp, streams: &mut Streams, built: &mut Vec<Sender>) -> anyhow::Result<()> {
     let pools = [false, true].map(|v6| Arc::new(Pool::new(&mut streams.rng(), 64_512, v6)));
     let rate = section.rate / section.sessions.max(1) as f64;
-    for (index, source) in sources::addresses(&section.sources, section.sessions)?.into_iter().enumerate() {
+    for (index, source) in
+        sources::addresses(&section.sources, section.sessions)?.into_iter().enumerate()
+    {
         let target = target_for(&section.target, source)?;
         // Every fourth router sends IPv6 routes.
         let pool = Arc::clone(&pools[usize::from(index % 4 == 3)]);
@@ -142,7 +147,8 @@ fn fleet(section: &Flow, format: Format, streams: &mut Streams) -> anyhow::Resul
     let mut fleet = Vec::with_capacity(section.exporters);
     for address in sources::addresses(&section.sources, section.exporters)? {
         target_for(&section.target, address)?;
-        let exporter = flow::Exporter::new(format, section.domains, section.records, &mut streams.rng());
+        let exporter =
+            flow::Exporter::new(format, section.domains, section.records, &mut streams.rng());
         fleet.push(Source { socket: sources::udp(address)?, exporter: Exporter::Flow(exporter) });
     }
     Ok(Fleet {
@@ -155,7 +161,9 @@ fn fleet(section: &Flow, format: Format, streams: &mut Streams) -> anyhow::Resul
 
 fn publishers(section: &Notif, streams: &mut Streams) -> anyhow::Result<Fleet> {
     let mut fleet = Vec::with_capacity(section.exporters);
-    for (index, address) in sources::addresses(&section.sources, section.exporters)?.into_iter().enumerate() {
+    for (index, address) in
+        sources::addresses(&section.sources, section.exporters)?.into_iter().enumerate()
+    {
         target_for(&section.target, address)?;
         let publisher = Publisher::new(1 + index as u32, section.segment_every, &mut streams.rng());
         fleet.push(Source { socket: sources::udp(address)?, exporter: Exporter::Notif(publisher) });

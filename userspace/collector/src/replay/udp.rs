@@ -96,7 +96,8 @@ impl Fleet {
         let mut datagrams = Vec::new();
         if let Exporter::Flow(exporter) = &mut self.sources[index].exporter {
             let now_s = (now_us() / 1_000_000) as u32;
-            let (templates, records) = exporter.templates(now_s, |datagram| datagrams.push(datagram));
+            let (templates, records) =
+                exporter.templates(now_s, |datagram| datagrams.push(datagram));
             counters.templates.add(templates);
             counters.records.add(records);
         }
@@ -128,7 +129,12 @@ impl Fleet {
 }
 
 /// Sends one datagram, waiting when the socket is full, and counts it.
-pub(crate) async fn send(socket: &UdpSocket, datagram: &[u8], target: SocketAddr, counters: &Datagrams) {
+pub(crate) async fn send(
+    socket: &UdpSocket,
+    datagram: &[u8],
+    target: SocketAddr,
+    counters: &Datagrams,
+) {
     let sent = match socket.try_send_to(datagram, target) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
             counters.send_blocked.add(1);

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The collectors of a phase: four instances of `telesteer collect` that share addresses.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::net::Net;
+use crate::process::{Process, run};
+use crate::sockets::{self, LISTEN, Socket};
+
+/// Instances of every phase.
+pub(crate) const INSTANCES: [u32; 4] = [1, 2, 3, 4];
+/// The port of BMP.
+pub(crate) const BMP_PORT: u16 = 1790;
+/// The ports of IPFIX, NetFlow and UDP-notif.
+pub(crate) const UDP_PORTS: [u16; 3] = [4739, 2055, 10003];
+/// Receive buffer of the collectors' sockets, in bytes: holds what comes while one is held up.
+const RCVBUF: &str = "4194304";
+
+/// How a phase spreads exporters over collectors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spec {
+    /// Name of the phase and of its folder.
+    pub name: &'static str,
+    /// `--steering`.
+    pub steering: &'static str,
+    /// `--takeover`.
+    pub takeover: &'static str,
+    /// True when an exporter refused by a dead collector's place stays refused until its return.
+    pub refuses: bool,
+}
+
+/// The phases, in the order they are played.
+pub(crate) const PHASES: [Spec; 3] = [
+    Spec { name: "stock", steering: "none", takeover: "off", refuses: false },
+    Spec { name: "bpf-modulo", steering: "bpf-modulo", takeover: "off", refuses: true },
+    Spec { name: "telesteer", steering: "policy", takeover: "auto", refuses: false },
+];
+
+/// One running collector.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    /// Its instance id, which is its member id in the kernel.
+    pub instance: u32,
+    /// The process.
+    pub process: Process,
+}
+
+impl Collector {
+    /// Starts instance `instance` for the `nth` time.
+    pub(crate) fn start(
+        net: &Net,
+        spec: Spec,
+        dir: &Path,
+        bpf: &Path,
+        telesteer: &str,
+        instance: u32,
+        nth: u32,
+    ) -> Result<Self> {
+        let (id, metrics) = (instance.to_string(), format!("127.0.0.1:{}", metrics_port(instance)));
+        let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
+        let (out, state) = (path("out"), path("state"));
+        let pin = bpf.to_string_lossy().into_owned();
+        let size = INSTANCES.len().to_string();
+        let mut argv = vec![
+            telesteer,
+            "collect",
+            "--instance",
+            &id,
+            "--steering",
+            spec.steering,
+            "--takeover",
+            spec.takeover,
+            "--out",
+            &out,
+            "--state",
+            &state,
+            "--raw",
+            "--journal",
+            "--metrics",
+            &metrics,
+            "--rcvbuf",
+            RCVBUF,
+        ];
+        if spec.steering == "bpf-modulo" {
+            argv.extend(["--bpf-pin", &pin, "--bpf-size", &size]);
+        }
+        let log = dir.join(format!("log/collector-{instance}-{nth}.stderr"));
+        let process = Process::start(&format!("collector {instance}"), &net.server, &argv, &log)?;
+        Ok(Self { instance, process })
+    }
+
+    /// The words of its ready line, once it is there.
+    pub(crate) fn ready(&mut self) -> Result<Option<String>> {
+        self.process.must_run()?;
+        let talk = self.process.talk();
+        Ok(talk.lines().find_map(|line| line.strip_prefix("telesteer: ready ").map(str::to_owned)))
+    }
+
+    /// Its `/status`, when it answers.
+    pub(crate) fn status(&self, net: &Net) -> Option<Value> {
+        let own = std::env::current_exe().ok()?;
+        let address = format!("127.0.0.1:{}", metrics_port(self.instance));
+        let argv = ["ip", "netns", "exec", &net.server, own.to_str()?, "get", &address, "/status"];
+        serde_json::from_str(&run(&argv).ok()?).ok()
+    }
+
+    /// The queues of its sockets now.
+    pub(crate) fn queues(&self) -> Queues {
+        let pid = self.process.pid();
+        let inodes = sockets::inodes(pid);
+        Queues::of(&inodes, sockets::tcp(pid), sockets::udp(pid))
+    }
+}
+
+fn metrics_port(instance: u32) -> u32 {
+    9100 + instance
+}
+
+/// What waits unread in the sockets of one collector.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    sessions: Vec<Socket>,
+    udp: Vec<Socket>,
+    accept: u64,
+}
+
+impl Queues {
+    fn of(inodes: &HashSet<u64>, tcp: Vec<Socket>, udp: Vec<Socket>) -> Self {
+        let mine = |socket: &Socket| inodes.contains(&socket.inode);
+        let tcp = tcp.into_iter().filter(|socket| mine(socket) && socket.local.1 == BMP_PORT);
+        let (listeners, sessions): (Vec<_>, Vec<_>) =
+            tcp.partition(|socket| socket.state == LISTEN);
+        let udp =
+            udp.into_iter().filter(|socket| mine(socket) && UDP_PORTS.contains(&socket.local.1));
+        Self {
+            sessions,
+            udp: udp.collect(),
+            accept: listeners.iter().map(|one| one.rx_queue).sum(),
+        }
+    }
+
+    /// BMP sessions it has accepted.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Those of them with bytes that nobody has read.
+    pub(crate) fn unread(&self) -> usize {
+        self.sessions.iter().filter(|one| one.rx_queue > 0).count()
+    }
+
+    /// Everything, as `kill.json` and `drain.json` hold it.
+    pub(crate) fn json(&self) -> Value {
+        let tcp: Vec<Value> = self
+            .sessions
+            .iter()
+            .map(|one| {
+                json!({
+                    "exporter": one.remote.0, "port": one.remote.1, "local": one.local.0,
+                    "local_port": one.local.1, "rx_queue": one.rx_queue,
+                })
+            })
+            .collect();
+        let udp: Vec<Value> = self
+            .udp
+            .iter()
+            .map(|one| {
+                json!({
+                    "local": one.local.0, "local_port": one.local.1,
+                    "family": if one.local.0.is_ipv4() { 4 } else { 6 },
+                    "rx_bytes": one.rx_queue, "drops": one.drops,
+                })
+            })
+            .collect();
+        json!({
+            "tcp": tcp, "udp": udp, "accept_queue": self.accept,
+            "sessions": self.sessions(), "sessions_with_unread_bytes": self.unread(),
+        })
+    }
+}
+
+/// The running collector with the most sessions, other than `but`.
+pub(crate) fn busiest<'a>(collectors: &'a [Collector], but: &[u32]) -> Result<&'a Collector> {
+    collectors
+        .iter()
+        .filter(|one| !but.contains(&one.instance))
+        .map(|one| (one.queues().sessions(), one))
+        .max_by_key(|(sessions, _)| *sessions)
+        .filter(|(sessions, _)| *sessions > 0)
+        .map(|(_, one)| one)
+        .ok_or_else(|| Error::Odd {
+            what: "the collectors".to_owned(),
+            why: format!("none but {but:?} holds a session"),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket(port: u16, state: u8, rx_queue: u64, inode: u64) -> Socket {
+        let any = "192.0.2.1".parse().unwrap();
+        Socket { local: (any, port), remote: (any, 9), state, rx_queue, inode, drops: 0 }
+    }
+
+    #[test]
+    fn only_own_sockets_count_and_listeners_are_no_sessions() {
+        let tcp = vec![
+            socket(BMP_PORT, LISTEN, 2, 1),
+            socket(BMP_PORT, 1, 100, 2),
+            socket(BMP_PORT, 1, 0, 3),
+            socket(BMP_PORT, 1, 5, 99),
+            socket(9101, 1, 5, 4),
+        ];
+        let queues = Queues::of(&HashSet::from([1, 2, 3, 4]), tcp, vec![socket(4739, 7, 10, 3)]);
+        assert_eq!((queues.sessions(), queues.unread(), queues.accept), (2, 1, 2));
+        assert_eq!(queues.json()["udp"][0]["rx_bytes"], 10);
+    }
+}

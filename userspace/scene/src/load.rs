@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The generated load of the scene: how many exporters of each kind, from which addresses.
+
+use std::fmt::Write;
+use std::net::Ipv6Addr;
+
+use serde_json::{Value, json};
+
+use crate::net::{PEER, PMACCTD, ROUTER};
+
+/// Replayed exporters of one kind: IPv4 and IPv6 addresses, messages or datagrams per second.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    name: &'static str,
+    port: u16,
+    v4: u32,
+    v6: u32,
+    rate: u32,
+    more: &'static str,
+}
+
+/// The load of a scene.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    kinds: [Kind; 4],
+    /// Routes the peer announces to FRR.
+    pub routes: u32,
+    /// Changed routes per second.
+    pub churn: u32,
+}
+
+const BMP: &str = "chunk = \"random\"\npeers = 2\nlarge_every = 100\n";
+const FLOW: &str = "templates = \"once\"\ndomains = 2\nrecords = 8\n";
+const NOTIF: &str = "segment_every = 8\n";
+
+impl Load {
+    /// The load of the demo: 203 replayed exporters, 68 of them BMP sessions.
+    pub(crate) fn full() -> Self {
+        Self {
+            kinds: [
+                Kind { name: "bmp", port: 1790, v4: 44, v6: 24, rate: 400, more: BMP },
+                Kind { name: "ipfix", port: 4739, v4: 45, v6: 15, rate: 60, more: FLOW },
+                Kind { name: "netflow9", port: 2055, v4: 30, v6: 10, rate: 40, more: FLOW },
+                Kind { name: "notif", port: 10003, v4: 25, v6: 10, rate: 20, more: NOTIF },
+            ],
+            routes: 5000,
+            churn: 10,
+        }
+    }
+
+    /// A small load for trying a change.
+    pub(crate) fn quick() -> Self {
+        let mut load = Self::full();
+        for kind in &mut load.kinds {
+            (kind.v4, kind.v6, kind.rate) = (kind.v4 / 4, kind.v6 / 4, kind.rate / 2);
+        }
+        load.routes = 500;
+        load
+    }
+
+    /// BMP sessions that are replayed.
+    pub(crate) fn sessions(&self) -> u64 {
+        u64::from(self.kinds[0].v4 + self.kinds[0].v6)
+    }
+
+    /// Datagram exporters that are replayed.
+    pub(crate) fn datagram_exporters(&self) -> u64 {
+        self.kinds[1..].iter().map(|kind| u64::from(kind.v4 + kind.v6)).sum()
+    }
+
+    /// The load file for `telesteer replay generate`.
+    pub(crate) fn toml(&self) -> String {
+        let mut text = String::from("seed = 1\n");
+        for (index, kind) in self.kinds.iter().enumerate() {
+            let (count, word) =
+                (kind.v4 + kind.v6, if kind.name == "bmp" { "sessions" } else { "exporters" });
+            let port = kind.port;
+            // Writing to a string cannot fail.
+            let _ = write!(
+                text,
+                "[[{}]]\n{word} = {count}\nsources = {:?}\ntarget = [\"192.0.2.1:{port}\", \"[2001:db8:ffff::1]:{port}\"]\nrate = {}\n{}",
+                kind.name,
+                addresses(index, kind),
+                kind.rate,
+                kind.more,
+            );
+        }
+        text
+    }
+
+    /// Every exporter of the scene, for `phase.json`.
+    pub(crate) fn exporters(&self) -> Vec<Value> {
+        let entry =
+            |addr: &str, kind: &str, by: &str| json!({ "addr": addr, "kind": kind, "by": by });
+        let mut list: Vec<Value> = self
+            .kinds
+            .iter()
+            .enumerate()
+            .flat_map(|(index, kind)| {
+                addresses(index, kind).into_iter().map(|addr| (addr, kind.name))
+            })
+            .map(|(addr, kind)| entry(&addr, kind, "replay"))
+            .collect();
+        list.push(entry(ROUTER, "bmp", "frr"));
+        list.push(entry(PEER, "ipfix", "softflowd"));
+        list.push(entry(PMACCTD, "netflow9", "pmacctd"));
+        list
+    }
+}
+
+/// `10.8.K.1…` and `2001:db8:8:K::1…`, K being the place of the kind.
+fn addresses(index: usize, kind: &Kind) -> Vec<String> {
+    let v4 = (1..=kind.v4).map(|host| format!("10.8.{index}.{host}"));
+    let v6 = (1..=kind.v6)
+        .map(|host| {
+            Ipv6Addr::from(0x2001_0db8_0008_u128 << 80 | (index as u128) << 64 | u128::from(host))
+        })
+        .map(|address| address.to_string());
+    v4.chain(v6).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_full_load_keeps_what_the_demo_promises() {
+        let load = Load::full();
+        let exporters = load.exporters();
+        let unique: HashSet<String> = exporters.iter().map(|one| one["addr"].to_string()).collect();
+        assert_eq!(unique.len(), exporters.len());
+        assert!(exporters.len() >= 200 && load.sessions() >= 64 && load.routes >= 5000);
+        assert!(exporters.iter().any(|one| one["addr"] == "2001:db8:8::18"));
+    }
+}

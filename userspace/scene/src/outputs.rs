@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Follows the collectors' output files: how many lines of each kind, read as they grow.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Read this much of a file at a time; no line is longer.
+const CHUNK: usize = 1 << 20;
+
+/// What the outputs of all collectors hold so far.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    dir: PathBuf,
+    seen: HashMap<PathBuf, u64>,
+    lines: HashMap<String, u64>,
+    needle: Vec<u8>,
+    found: u64,
+}
+
+impl Outputs {
+    /// Follows the files in `dir` and counts the lines of BMP files that name `exporter`.
+    pub(crate) fn new(dir: &Path, exporter: &str) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            seen: HashMap::new(),
+            lines: HashMap::new(),
+            needle: format!("\"exporter\":\"{exporter}\"").into_bytes(),
+            found: 0,
+        }
+    }
+
+    /// Reads what has been added since the last call.
+    pub(crate) fn refresh(&mut self) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Some(kind) = path.file_name().and_then(|name| name.to_str()).and_then(|name| {
+                name.ends_with(".jsonl")
+                    .then(|| name.split('-').next().map(str::to_owned))
+                    .flatten()
+            }) else {
+                continue;
+            };
+            // What cannot be read now is read the next time.
+            let _ = self.follow(&path, &kind);
+        }
+    }
+
+    fn follow(&mut self, path: &Path, kind: &str) -> std::io::Result<()> {
+        let seen = self.seen.entry(path.to_owned()).or_default();
+        let mut file = File::open(path)?;
+        if file.metadata()?.len() == *seen {
+            return Ok(());
+        }
+        file.seek(SeekFrom::Start(*seen))?;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let length = file.read(&mut buffer)?;
+            // Only whole lines, so that no line is looked at in two parts.
+            let Some(end) = buffer[..length].iter().rposition(|&byte| byte == b'\n') else { break };
+            let whole = &buffer[..=end];
+            *seen += whole.len() as u64;
+            let count = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            *self.lines.entry(kind.to_owned()).or_default() += count;
+            if kind == "bmp" {
+                let has = |line: &&[u8]| {
+                    line.windows(self.needle.len()).take(200).any(|part| part == self.needle)
+                };
+                self.found += whole.split(|&byte| byte == b'\n').filter(has).count() as u64;
+            }
+            file.seek(SeekFrom::Start(*seen))?;
+        }
+        Ok(())
+    }
+
+    /// Lines of `bmp`, `flow`, `notif`, `events` or `journal` files so far.
+    pub(crate) fn lines(&self, kind: &str) -> u64 {
+        self.lines.get(kind).copied().unwrap_or(0)
+    }
+
+    /// Lines of all files so far.
+    pub(crate) fn all(&self) -> u64 {
+        self.lines.values().sum()
+    }
+
+    /// BMP lines of the exporter that is looked for.
+    pub(crate) fn found(&self) -> u64 {
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn lines_are_counted_as_files_grow_and_torn_ones_wait() {
+        let dir = std::env::temp_dir().join(format!("telesteer-outputs-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let mut file = File::create(dir.join("bmp-1-5.jsonl")).unwrap();
+        let mut outputs = Outputs::new(&dir, "10.9.0.1");
+        write!(file, "{{\"exporter\":\"10.9.0.1\"}}\n{{\"exporter\":\"10.9.0.12\"}}\n{{\"exp")
+            .unwrap();
+        outputs.refresh();
+        assert_eq!((outputs.lines("bmp"), outputs.found()), (2, 1));
+        writeln!(file, "orter\":\"10.9.0.1\"}}").unwrap();
+        outputs.refresh();
+        assert_eq!((outputs.lines("bmp"), outputs.found(), outputs.all()), (3, 2, 3));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One phase of the scene: steady state, a crash, the return, a planned drain, the end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::capture::Capture;
+use crate::collectors::{BMP_PORT, Collector, INSTANCES, Spec, UDP_PORTS, busiest};
+use crate::error::{Error, Result, at};
+use crate::kernel;
+use crate::load::Load;
+use crate::net::{Net, ROUTER};
+use crate::outputs::Outputs;
+use crate::process::run;
+use crate::programs::Programs;
+use crate::progress::{Progress, until};
+use crate::sockets;
+use crate::timeline::{Timeline, now_us};
+
+/// Patience for conditions that depend on the programs' speed; generous, emulation is slow.
+const PATIENCE_S: u64 = 90;
+/// How long the outputs must not grow to count as quiet.
+const QUIET: Duration = Duration::from_millis(1500);
+/// Datagrams each exporter sends, on average, between two events.
+const ROUNDS: u64 = 2;
+
+/// What all phases share.
+pub(crate) struct Stage<'a> {
+    /// The network.
+    pub net: &'a Net,
+    /// What is sent.
+    pub load: &'a Load,
+    /// The program under test.
+    pub telesteer: &'a str,
+}
+
+/// A phase being played.
+pub(crate) struct Phase<'a> {
+    stage: &'a Stage<'a>,
+    spec: Spec,
+    dir: PathBuf,
+    bpf: BpfFs,
+    progress: &'a mut Progress,
+    timeline: Timeline,
+    collectors: Vec<Collector>,
+    programs: Option<Programs>,
+    outputs: Outputs,
+    policy: Option<String>,
+}
+
+/// A bpf file system for pinned maps; unmounting it frees them.
+struct BpfFs(Option<PathBuf>);
+
+impl BpfFs {
+    fn mount(spec: Spec) -> Result<Self> {
+        if spec.steering != "bpf-modulo" {
+            return Ok(Self(None));
+        }
+        let path = PathBuf::from(format!("/run/telesteer-bpf-{}", std::process::id()));
+        fs::create_dir_all(&path).map_err(at(&path))?;
+        run(&["mount", "-t", "bpf", "bpf", &path.to_string_lossy()])?;
+        Ok(Self(Some(path)))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new("/sys/fs/bpf"))
+    }
+}
+
+impl Drop for BpfFs {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let done = run(&["umount", &path.to_string_lossy()]).map(|_| fs::remove_dir(path));
+            if let Err(error) = done {
+                eprintln!("telesteer-scene: {error}");
+            }
+        }
+    }
+}
+
+/// Plays `spec` in `dir`.
+pub(crate) fn play(
+    stage: &Stage<'_>,
+    spec: Spec,
+    dir: &Path,
+    progress: &mut Progress,
+) -> Result<()> {
+    for folder in ["out", "state", "log", "conf"] {
+        let path = dir.join(folder);
+        fs::create_dir_all(&path).map_err(at(&path))?;
+    }
+    let mut phase = Phase {
+        stage,
+        spec,
+        dir: dir.to_owned(),
+        bpf: BpfFs::mount(spec)?,
+        progress,
+        timeline: Timeline::create(dir, spec.name)?,
+        collectors: Vec::new(),
+        programs: None,
+        outputs: Outputs::new(&dir.join("out"), ROUTER),
+        policy: None,
+    };
+    let played = phase.play();
+    if let Err(error) = &played {
+        phase.timeline.event("error", json!({ "what": error.to_string() }));
+    }
+    played
+}
+
+impl Phase<'_> {
+    fn play(&mut self) -> Result<()> {
+        self.step("begins");
+        self.timeline.event("phase_start", json!({}));
+        let mut capture = Capture::start(self.stage.net, &self.dir)?;
+        until("tcpdump to listen", PATIENCE_S, || Ok((capture.listening()?, String::new())))?;
+        self.timeline.event("capture_start", json!({}));
+        for instance in INSTANCES {
+            self.start_collector(instance, 1, "collector_start")?;
+        }
+        for index in 0..self.collectors.len() {
+            self.await_ready(index, "collector_ready")?;
+        }
+        let before = self.counters();
+        self.timeline.event("senders_start", json!({}));
+        let stage = self.stage;
+        self.programs = Some(Programs::start(stage.net, stage.load, &self.dir, stage.telesteer)?);
+        self.steady()?;
+        let killed = self.crash()?;
+        self.comeback(killed)?;
+        let drained = self.drain(killed)?;
+        self.finish()?;
+        let after = self.counters();
+        self.end_collectors()?;
+        let said = self.programs.take().map(Programs::finish).transpose()?;
+        self.write("replay.json", &said.unwrap_or_default())?;
+        self.write("capture.json", &capture.finish()?)?;
+        self.timeline.event("capture_stop", json!({}));
+        self.write("netstat.json", &json!({ "before": before, "after": after }))?;
+        self.write(
+            "phase.json",
+            &json!({
+                "name": self.spec.name, "steering": self.spec.steering, "takeover": self.spec.takeover,
+                "policy": self.policy, "instances": INSTANCES, "killed": killed, "drained": drained,
+                "exporters": stage.load.exporters(), "frr_routes": stage.load.routes,
+            }),
+        )?;
+        self.timeline.event("phase_end", json!({}));
+        self.step("ends");
+        Ok(())
+    }
+
+    fn start_collector(&mut self, instance: u32, nth: u32, event: &str) -> Result<()> {
+        let collector = Collector::start(
+            self.stage.net,
+            self.spec,
+            &self.dir,
+            self.bpf.path(),
+            self.stage.telesteer,
+            instance,
+            nth,
+        )?;
+        self.timeline.event(event, json!({ "instance": instance, "pid": collector.process.pid() }));
+        self.collectors.push(collector);
+        Ok(())
+    }
+
+    fn await_ready(&mut self, index: usize, event: &str) -> Result<()> {
+        let mut words = String::new();
+        let what = format!("collector {} to be ready", self.collectors[index].instance);
+        self.until(&what, |phase| {
+            words = phase.collectors[index].ready()?.unwrap_or_default();
+            Ok((!words.is_empty(), phase.collectors[index].process.talk()))
+        })?;
+        let (instance, pid) =
+            (self.collectors[index].instance, self.collectors[index].process.pid());
+        self.timeline.event(event, json!({ "instance": instance, "pid": pid, "words": words }));
+        self.policy = Some(words);
+        Ok(())
+    }
+
+    /// Until every session is up, FRR's whole table has come and all exporters have been heard.
+    fn steady(&mut self) -> Result<()> {
+        let (sessions, exporters) =
+            (self.stage.load.sessions(), self.stage.load.datagram_exporters());
+        let routes = u64::from(self.stage.load.routes);
+        self.until("the steady state", |phase| {
+            phase.outputs.refresh();
+            let Some(programs) = &phase.programs else { return Ok((false, String::new())) };
+            let connected = programs.counter("/bmp/connected");
+            let started: u64 = ["/ipfix/started", "/netflow9/started", "/notif/started"]
+                .iter()
+                .map(|pointer| programs.counter(pointer))
+                .sum();
+            let table = phase.outputs.found();
+            let done = connected == sessions && started == exporters && programs.table_sent() && table >= routes;
+            Ok((done, format!("{connected} of {sessions} sessions, {started} of {exporters} exporters, {table} of {routes} routes from FRR")))
+        })?;
+        self.rounds()?;
+        self.timeline.event("steady", json!({}));
+        let state = self.state();
+        self.step(&format!("steady: {state}"));
+        Ok(())
+    }
+
+    /// As a watchdog deals with a hung daemon: SIGSTOP stands for the hang, SIGKILL ends it.
+    fn crash(&mut self) -> Result<u32> {
+        let victim = busiest(&self.collectors, &[])?.instance;
+        let index = self.index(victim)?;
+        let pid = self.collectors[index].process.pid();
+        let who = json!({ "instance": victim, "pid": pid });
+        let stop_us = now_us();
+        self.collectors[index].process.signal(Signal::STOP);
+        self.timeline.event_at(stop_us, "stop_signal", who.clone());
+        self.until("unread bytes in three quarters of the victim's sessions", |phase| {
+            let queues = phase.collectors[index].queues();
+            let (sessions, unread) = (queues.sessions(), queues.unread());
+            Ok((unread * 4 >= sessions * 3, format!("{unread} of {sessions}")))
+        })?;
+        self.timeline.event("queues", who);
+        let queues = self.collectors[index].queues();
+        let (kill_us, after_us) = self.collectors[index].process.kill();
+        self.timeline.event_at(
+            kill_us,
+            "kill",
+            json!({ "instance": victim, "pid": pid, "after_us": after_us }),
+        );
+        let mut dead = self.collectors.remove(index);
+        dead.process.reap(Duration::from_secs(PATIENCE_S));
+        self.timeline.event("killed", json!({ "instance": victim, "pid": pid }));
+        self.write_queues(
+            "kill.json",
+            queues.json(),
+            json!({ "instance": victim, "pid": pid, "stop_us": stop_us, "kill_us": kill_us, "after_us": after_us }),
+        )?;
+        self.step(&format!(
+            "collector {victim} killed with unread bytes in {} of its {} sessions",
+            queues.unread(),
+            queues.sessions()
+        ));
+        if !self.spec.refuses {
+            self.all_connected()?;
+        }
+        self.rounds()?;
+        self.timeline.event("crash_settled", json!({}));
+        Ok(victim)
+    }
+
+    /// The dead one comes back under its old id.
+    fn comeback(&mut self, instance: u32) -> Result<()> {
+        self.start_collector(instance, 2, "return_start")?;
+        let last = self.collectors.len() - 1;
+        self.await_ready(last, "return_ready")?;
+        self.all_connected()?;
+        self.rounds()?;
+        self.timeline.event("return_settled", json!({ "instance": instance }));
+        let state = self.state();
+        self.step(&format!("collector {instance} is back: {state}"));
+        Ok(())
+    }
+
+    /// Another one is told to leave.
+    fn drain(&mut self, killed: u32) -> Result<u32> {
+        let instance = busiest(&self.collectors, &[killed])?.instance;
+        let index = self.index(instance)?;
+        self.save_status(index, "before-drain")?;
+        let queues = self.collectors[index].queues();
+        let pid = self.collectors[index].process.pid();
+        let drain_us = now_us();
+        self.collectors[index].process.signal(Signal::TERM);
+        self.timeline.event_at(
+            drain_us,
+            "drain_start",
+            json!({ "instance": instance, "pid": pid }),
+        );
+        let mut leaving = self.collectors.remove(index);
+        let status = leaving.process.reap(Duration::from_secs(PATIENCE_S));
+        let exit = status.and_then(|status| status.code());
+        self.timeline.event("drain_end", json!({ "instance": instance, "pid": pid, "exit": exit }));
+        self.write_queues(
+            "drain.json",
+            queues.json(),
+            json!({ "instance": instance, "pid": pid, "drain_us": drain_us }),
+        )?;
+        if exit != Some(0) {
+            let what = format!("collector {instance} after SIGTERM");
+            return Err(Error::Odd {
+                what,
+                why: format!("{status:?}: {}", leaving.process.talk()),
+            });
+        }
+        if !self.spec.refuses {
+            self.all_connected()?;
+        }
+        self.rounds()?;
+        self.timeline.event("drain_settled", json!({}));
+        let state = self.state();
+        self.step(&format!("collector {instance} drained: {state}"));
+        Ok(instance)
+    }
+
+    /// Stops the senders and waits until what they sent has been written.
+    fn finish(&mut self) -> Result<()> {
+        self.timeline.event("senders_stop", json!({}));
+        if let Some(programs) = &mut self.programs {
+            programs.pause();
+        }
+        self.timeline.event("senders_stopped", json!({}));
+        let mut before = (0, 0);
+        let mut since = now_us();
+        self.until("the outputs to be quiet", |phase| {
+            phase.outputs.refresh();
+            let now = (phase.outputs.all(), phase.unread());
+            if now != before {
+                (before, since) = (now, now_us());
+            }
+            let still = Duration::from_micros(now_us().saturating_sub(since));
+            Ok((still > QUIET, format!("{} lines, {} bytes unread", now.0, now.1)))
+        })?;
+        self.timeline.event("quiet", json!({ "lines": before.0, "unread": before.1 }));
+        Ok(())
+    }
+
+    fn end_collectors(&mut self) -> Result<()> {
+        for index in 0..self.collectors.len() {
+            self.save_status(index, "end")?;
+        }
+        self.timeline.event("collectors_stop", json!({}));
+        for collector in &self.collectors {
+            collector.process.signal(Signal::TERM);
+        }
+        for mut collector in std::mem::take(&mut self.collectors) {
+            let status = collector.process.reap(Duration::from_secs(PATIENCE_S));
+            if status.and_then(|status| status.code()) != Some(0) {
+                let what = format!("collector {} after SIGTERM", collector.instance);
+                return Err(Error::Odd {
+                    what,
+                    why: format!("{status:?}: {}", collector.process.talk()),
+                });
+            }
+        }
+        self.timeline.event("collectors_stopped", json!({}));
+        Ok(())
+    }
+
+    /// Until every replayed session is connected.
+    fn all_connected(&mut self) -> Result<()> {
+        let sessions = self.stage.load.sessions();
+        self.until("all sessions to be connected", |phase| {
+            let connected =
+                phase.programs.as_ref().map_or(0, |programs| programs.counter("/bmp/connected"));
+            Ok((connected == sessions, format!("{connected} of {sessions}")))
+        })
+    }
+
+    /// Until the load has gone on for a while, measured in datagrams sent.
+    fn rounds(&mut self) -> Result<()> {
+        let sent = |phase: &Self| phase.programs.as_ref().map_or(0, Programs::datagrams);
+        let goal = sent(self) + ROUNDS * self.stage.load.datagram_exporters();
+        self.until("the load to go on", |phase| {
+            Ok((sent(phase) >= goal, format!("{} of {goal}", sent(phase))))
+        })
+    }
+
+    /// Looks at a condition until it is true; meanwhile everything that should run must run.
+    fn until(
+        &mut self,
+        what: &str,
+        mut look: impl FnMut(&mut Self) -> Result<(bool, String)>,
+    ) -> Result<()> {
+        until(&format!("{what} (phase {})", self.spec.name), PATIENCE_S, || {
+            self.progress.go_on()?;
+            if let Some(programs) = &mut self.programs {
+                programs.must_run()?;
+            }
+            for collector in &mut self.collectors {
+                collector.process.must_run()?;
+            }
+            let found = look(self)?;
+            if self.progress.due() {
+                let state = self.state();
+                self.progress.live(&state);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Bytes and datagrams that wait in the server's sockets.
+    fn unread(&self) -> u64 {
+        let Some(one) = self.collectors.first() else { return 0 };
+        let pid = one.process.pid();
+        let tcp = sockets::tcp(pid).into_iter().filter(|one| one.local.1 == BMP_PORT);
+        let udp = sockets::udp(pid).into_iter().filter(|one| UDP_PORTS.contains(&one.local.1));
+        tcp.chain(udp).map(|one| one.rx_queue).sum()
+    }
+
+    fn counters(&self) -> Value {
+        self.collectors.first().map(|one| kernel::counters(one.process.pid())).unwrap_or_default()
+    }
+
+    fn index(&self, instance: u32) -> Result<usize> {
+        self.collectors.iter().position(|one| one.instance == instance).ok_or_else(|| Error::Odd {
+            what: format!("collector {instance}"),
+            why: "does not run".to_owned(),
+        })
+    }
+
+    fn save_status(&self, index: usize, when: &str) -> Result<()> {
+        let collector = &self.collectors[index];
+        match collector.status(self.stage.net) {
+            Some(status) => {
+                self.write(&format!("status-{}-{when}.json", collector.instance), &status)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn write_queues(&self, name: &str, mut queues: Value, more: Value) -> Result<()> {
+        if let (Some(queues), Value::Object(more)) = (queues.as_object_mut(), more) {
+            queues.extend(more);
+        }
+        self.write(name, &queues)
+    }
+
+    fn write(&self, name: &str, value: &Value) -> Result<()> {
+        let path = self.dir.join(name);
+        fs::write(&path, format!("{value:#}\n")).map_err(at(&path))
+    }
+
+    fn step(&self, text: &str) {
+        self.progress.step(&format!("{}: {text}", self.spec.name));
+    }
+
+    /// Sessions by collector, what was lost, what was sent and written.
+    fn state(&mut self) -> String {
+        self.outputs.refresh();
+        let held: Vec<String> = self
+            .collectors
+            .iter()
+            .map(|one| format!("{}:{}", one.instance, one.queues().sessions()))
+            .collect();
+        let count =
+            |pointer| self.programs.as_ref().map_or(0, |programs| programs.counter(pointer));
+        let datagrams = self.programs.as_ref().map_or(0, Programs::datagrams);
+        format!(
+            "sessions {} | up {} | reset {} closed {} refused {} | BMP sent {} written {} | datagrams sent {datagrams} journal {}",
+            held.join(" "),
+            count("/bmp/connected"),
+            count("/bmp/resets"),
+            count("/bmp/closes"),
+            count("/bmp/connects_failed"),
+            count("/bmp/messages"),
+            self.outputs.lines("bmp"),
+            self.outputs.lines("journal"),
+        )
+    }
+}
