@@ -76,7 +76,9 @@ impl<'a> Fleet<'a> {
         let mut command = Command::new("sh");
         command.args(["-c", "echo 0 >\"$1\" && shift && exec \"$@\"", "sh"]).arg(cgroup.procs());
         command.arg(self.settings.telesteer).args(["collect", "--raw", "--steering", "policy"]);
-        command.args(["--takeover", "auto", "--listen", "127.0.0.1", "--listen", "::1"]);
+        // The storm may kill faster than a session is read.
+        command.args(["--takeover", "auto", "--takeover-budget", "255"]);
+        command.args(["--listen", "127.0.0.1", "--listen", "::1"]);
         command.args(["--ipfix-port", "0", "--netflow-port", "0", "--notif-port", "0"]);
         command.args(["--bmp-port", &sender::PORT.to_string(), "--instance", &id.to_string()]);
         command.arg("--out").arg(self.settings.out).arg("--state").arg(self.settings.state);

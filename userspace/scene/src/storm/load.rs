@@ -72,6 +72,42 @@ impl Load {
     }
 }
 
+/// What is in a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// BMP messages.
+    pub(crate) messages: u64,
+    /// Routes in Route Monitoring messages.
+    pub(crate) routes: u64,
+}
+
+impl Count {
+    /// Counts a whole group.
+    pub(crate) fn of(mut group: &[u8]) -> Self {
+        let mut count = Self::default();
+        while let [_, a, b, c, d, kind, ..] = *group {
+            let length = u32::from_be_bytes([a, b, c, d]) as usize;
+            let Some((message, rest)) = group.split_at_checked(length) else { break };
+            count.messages += 1;
+            // Attributes' length stands behind BMP, peer and BGP header and the empty withdrawal.
+            if kind == 0
+                && let Some(field) = message.get(69..71)
+            {
+                let attributes = usize::from(field[0]) << 8 | usize::from(field[1]);
+                count.routes += (message.len().saturating_sub(71 + attributes) / 4) as u64;
+            }
+            group = rest;
+        }
+        count
+    }
+
+    /// Adds another count.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.routes += other.routes;
+    }
+}
+
 fn common(out: &mut Vec<u8>, length: usize, kind: u8) {
     out.push(3);
     out.extend((length as u32).to_be_bytes());
@@ -158,6 +194,12 @@ mod tests {
         assert_eq!(found.broken_at, None);
         assert!((1..=3).all(|group| found.is_boundary(group * GROUP)));
         assert!(found.ends.len() > 100);
+        let mut count = Count::default();
+        for group in bytes.chunks(GROUP as usize) {
+            count.add(&Count::of(group));
+        }
+        assert_eq!(count.messages, found.ends.len() as u64);
+        assert!(count.routes > count.messages);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod cgroup;
 mod check;
 mod fault;
 mod fleet;
-mod load;
+pub(crate) mod load;
 mod random;
 mod sender;
 mod verdict;
@@ -36,12 +36,16 @@ use verdict::{Numbers, Verdict};
 
 /// Kill collectors at random moments under load; check every byte, then for leaks.
 #[derive(Debug, clap::Args)]
+#[command(args_override_self = true)]
 pub(crate) struct Args {
-    /// The collector's binary.
+    /// The collector's binary [default: `telesteer` beside this program].
     #[arg(long)]
-    telesteer: PathBuf,
+    telesteer: Option<PathBuf>,
+    /// Folder for storm.json.
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Empty or new folder for outputs and check-points, on a tmpfs.
-    #[arg(long)]
+    #[arg(long, default_value = "/dev/shm/telesteer-storm")]
     dir: PathBuf,
     /// Collectors.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(2..=64))]
@@ -121,22 +125,32 @@ pub(crate) struct Session {
 /// Runs the storm; exit 0 if every claim is met, 1 if not.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     own_namespace()?;
+    let telesteer = match &args.telesteer {
+        Some(path) => path.clone(),
+        None => std::env::current_exe().context("own path")?.with_file_name("telesteer"),
+    };
     std::fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
     let exporters = exporters(args.sessions)?;
     let root = cgroup::Cgroup::create("storm")?;
 
-    let rehearsal = Storm { kills: 2, fail: 0, ..Storm::of(args) };
+    let storm = Storm { args, telesteer: &telesteer, kills: args.kills, fail: args.fail };
+    let rehearsal = Storm { kills: 2, fail: 0, ..storm };
     eprintln!("storm: rehearsal, so that the baseline holds what a first run leaves behind");
     rehearsal.run(&exporters, &root)?;
     let before = Baseline::take(&root)?;
     let mibs = baseline::mibs()?;
     eprintln!("storm: {} kills", args.kills);
-    let numbers = Storm::of(args).run(&exporters, &root)?;
+    let numbers = storm.run(&exporters, &root)?;
     let settled = before.settle(&root, Duration::from_secs(120))?;
     let removed = root.remove(Duration::from_secs(30));
     let verdict = Verdict::of(args, numbers, mibs, settled, removed);
+    let json = serde_json::to_string_pretty(&verdict)? + "\n";
+    if let Some(out) = &args.out {
+        let path = out.join("storm.json");
+        std::fs::write(&path, &json).with_context(|| path.display().to_string())?;
+    }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&verdict)?);
+        print!("{json}");
     } else {
         print!("{}", verdict.table());
     }
@@ -144,17 +158,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// One storm.
+#[derive(Clone, Copy)]
 struct Storm<'a> {
     args: &'a Args,
+    telesteer: &'a Path,
     kills: u64,
     fail: u32,
 }
 
-impl<'a> Storm<'a> {
-    fn of(args: &'a Args) -> Self {
-        Self { args, kills: args.kills, fail: args.fail }
-    }
-
+impl Storm<'_> {
     fn run(&self, exporters: &[SocketAddr], root: &cgroup::Cgroup) -> Result<Numbers> {
         let args = self.args;
         let out = args.dir.join("out");
@@ -162,7 +174,7 @@ impl<'a> Storm<'a> {
         for folder in [&out, &state] {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        let settings = Settings { telesteer: &args.telesteer, out: &out, state: &state, root };
+        let settings = Settings { telesteer: self.telesteer, out: &out, state: &state, root };
         let mut fleet = Fleet::start(args.collectors, settings)?;
         fleet.all_ready(Duration::from_secs(120))?;
 

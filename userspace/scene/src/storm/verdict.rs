@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn failed(fail: &str, change: impl FnOnce(&mut Numbers)) -> Vec<String> {
-        let words = ["storm", "--telesteer", "t", "--dir", "d", "--fail", fail];
+        let words = ["storm", "--fail", fail];
         let args = Cli::parse_from(words).args;
         let mut numbers = Numbers { kills: 3, ..Numbers::default() };
         numbers.mibs.insert("TCPTakeoverExit".into(), 9);
