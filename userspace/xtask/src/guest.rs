@@ -365,7 +365,8 @@ fn job(steps: &[Step], flavour: Flavour) -> String {
     for (number, step) in steps.iter().enumerate() {
         let dir = step.dir.to_string_lossy();
         text += &format!(
-            "step {number} {} {} {}\n",
+            "# {}\nstep {number} {} {} {}\n",
+            step.name.replace('\n', " "),
             shell_line([dir.as_ref()]),
             step.timeout,
             shell_line(&step.argv)

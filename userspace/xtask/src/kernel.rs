@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail};
 use crate::key::{Key, stamp, stamped, unstamp};
 use crate::lock::CacheLock;
 use crate::run::{Cmd, clock, say};
-use crate::series;
-use crate::source::{Source, room, version, worktree};
+use crate::series::{self, Patch};
+use crate::source::{Source, room, version};
 use crate::toolbox::{Binds, Toolbox};
 use crate::workspace::Workspace;
 
@@ -96,6 +96,11 @@ impl Kernel {
         self.out.join("arch/x86/boot/bzImage")
     }
 
+    /// The stamp of a finished build.
+    fn done(&self) -> PathBuf {
+        self.out.join(".telesteer-done")
+    }
+
     /// A `make` in the toolbox on this kernel, for building modules and headers.
     pub(crate) fn make(&self, toolbox: &Toolbox, targets: &[String]) -> Result<Cmd> {
         make(toolbox, &self.tree, &self.out, self.flavour, targets)
@@ -109,82 +114,126 @@ pub(crate) fn ensure(
     options: &Options,
     flavours: &[Flavour],
 ) -> Result<Vec<Kernel>> {
+    let patches = series::patches(&workspace.root.join("linux-patches"))?;
+    let inputs = Inputs { workspace, toolbox, patches: &patches };
+    // What is built already needs neither the lock nor a look at the trees.
+    if options.kernel_src.is_none()
+        && let Some(source) = Source::current(workspace)
+    {
+        let found: Result<Option<Vec<_>>> =
+            flavours.iter().map(|flavour| inputs.built(&source, *flavour)).collect();
+        if let Some(kernels) = found? {
+            return Ok(kernels);
+        }
+    }
     let _lock = CacheLock::take(&workspace.cache, "kernels")?;
     if !workspace.cache.join("src").exists() {
         room(&workspace.cache, ROOM_GIB)?;
     }
     let source = Source::ensure(workspace, toolbox, options.kernel_src.as_deref())?;
-    flavours.iter().map(|flavour| one(workspace, toolbox, &source, *flavour)).collect()
+    flavours.iter().map(|flavour| inputs.build(&source, *flavour)).collect()
 }
 
-/// The worktree of a flavour, brought up to date.
-pub(crate) fn tree(
-    workspace: &Workspace,
-    source: &Source,
-    flavour: Flavour,
-) -> Result<(PathBuf, Key)> {
+/// The worktree of a flavour.
+fn tree_path(workspace: &Workspace, source: &Source, flavour: Flavour) -> PathBuf {
+    let suffix = if flavour == Flavour::Unpatched { "base" } else { "series" };
+    workspace.cache.join("trees").join(format!("{}-{suffix}", source.name))
+}
+
+/// The worktree of a flavour, brought up to date. Needs the cache lock.
+pub(crate) fn tree(workspace: &Workspace, source: &Source, flavour: Flavour) -> Result<PathBuf> {
+    let tree = tree_path(workspace, source, flavour);
     let trees = workspace.cache.join("trees");
     fs::create_dir_all(&trees).with_context(|| format!("making {}", trees.display()))?;
-    let key = Key::new().text(&source.base);
-    if flavour == Flavour::Unpatched {
-        let tree = trees.join(format!("{}-base", source.name));
-        worktree(source, &tree, &source.base)?;
-        series::apply(source, &tree, &[])?;
-        return Ok((tree, key));
-    }
-    let patches = series::patches(&workspace.root.join("linux-patches"))?;
-    let tree = trees.join(format!("{}-series", source.name));
+    let patches = match flavour {
+        Flavour::Unpatched => Vec::new(),
+        _ => series::patches(&workspace.root.join("linux-patches"))?,
+    };
     series::apply(source, &tree, &patches)?;
-    let key = patches.iter().fold(key, |key, patch| key.text(&patch.hash));
-    Ok((tree, key))
+    Ok(tree)
 }
 
-fn one(
-    workspace: &Workspace,
-    toolbox: &Toolbox,
-    source: &Source,
-    flavour: Flavour,
-) -> Result<Kernel> {
-    let (tree, key) = tree(workspace, source, flavour)?;
-    let out = workspace.cache.join("build").join(format!("{}-{}", source.name, flavour.name()));
-    let release = format!("{}-telesteer-{}", version(&tree)?, flavour.name());
-    let kernel = Kernel { flavour, release, out, tree, base: source.name.clone() };
-    let request = request(workspace, flavour, &kernel.tree)?;
-    let key = key.text(&request).text(&toolbox.key.hex());
-    let done = kernel.out.join(".telesteer-done");
-    if stamped(&done, &key) && kernel.image().is_file() {
-        say(format!("kernel {}: up to date", kernel.release));
-        return Ok(kernel);
-    }
-    fs::create_dir_all(&kernel.out).with_context(|| format!("making {}", kernel.out.display()))?;
-    unstamp(&done)?;
-    let start = Instant::now();
-    configure(workspace, toolbox, &kernel, &request)?;
-    build(workspace, toolbox, &kernel)?;
-    stamp(&done, &key)?;
-    say(format!("kernel {}: built in {}", kernel.release, clock(start.elapsed())));
-    Ok(kernel)
+/// Everything a kernel is made from, apart from the source.
+struct Inputs<'a> {
+    workspace: &'a Workspace,
+    toolbox: &'a Toolbox,
+    patches: &'a [Patch],
 }
 
-/// All fragments of a flavour as one text.
-fn request(workspace: &Workspace, flavour: Flavour, tree: &Path) -> Result<String> {
-    let mut text = String::new();
-    for name in flavour.fragments() {
-        let path = workspace.vm(name);
-        text +=
-            &fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        text.push('\n');
+impl Inputs<'_> {
+    fn key(&self, source: &Source, flavour: Flavour, request: &str) -> Key {
+        let key = Key::new().text(&source.base).text(request).text(&self.toolbox.key.hex());
+        match flavour {
+            Flavour::Unpatched => key,
+            _ => self.patches.iter().fold(key, |key, patch| key.text(&patch.hash)),
+        }
     }
-    // A series that does not bring the symbol yet cannot be asked for it.
-    if !tree.join("include/uapi/linux/reuseport.h").is_file() {
-        text = text
-            .lines()
-            .filter(|line| !line.contains("CONFIG_REUSEPORT_POLICY"))
-            .fold(String::new(), |text, line| text + line + "\n");
+
+    fn kernel(&self, source: &Source, flavour: Flavour) -> Result<Kernel> {
+        let tree = tree_path(self.workspace, source, flavour);
+        let out =
+            self.workspace.cache.join("build").join(format!("{}-{}", source.name, flavour.name()));
+        let release = format!("{}-telesteer-{}", version(&tree)?, flavour.name());
+        Ok(Kernel { flavour, release, out, tree, base: source.name.clone() })
     }
-    text += &format!("CONFIG_LOCALVERSION=\"-telesteer-{}\"\n", flavour.name());
-    text += "# CONFIG_LOCALVERSION_AUTO is not set\n";
-    Ok(text)
+
+    /// The kernel, if it is built from exactly these inputs.
+    fn built(&self, source: &Source, flavour: Flavour) -> Result<Option<Kernel>> {
+        if !tree_path(self.workspace, source, flavour).is_dir() {
+            return Ok(None);
+        }
+        let kernel = self.kernel(source, flavour)?;
+        let key = self.key(source, flavour, &self.request(flavour)?);
+        Ok((stamped(&kernel.done(), &key) && kernel.image().is_file()).then_some(kernel))
+    }
+
+    fn build(&self, source: &Source, flavour: Flavour) -> Result<Kernel> {
+        tree(self.workspace, source, flavour)?;
+        if let Some(kernel) = self.built(source, flavour)? {
+            say(format!("kernel {}: up to date", kernel.release));
+            return Ok(kernel);
+        }
+        let kernel = self.kernel(source, flavour)?;
+        let request = self.request(flavour)?;
+        fs::create_dir_all(&kernel.out)
+            .with_context(|| format!("making {}", kernel.out.display()))?;
+        unstamp(&kernel.done())?;
+        let start = Instant::now();
+        configure(self.workspace, self.toolbox, &kernel, &request)?;
+        build(self.workspace, self.toolbox, &kernel)?;
+        stamp(&kernel.done(), &self.key(source, flavour, &request))?;
+        say(format!("kernel {}: built in {}", kernel.release, clock(start.elapsed())));
+        Ok(kernel)
+    }
+
+    /// All config fragments of a flavour as one text.
+    fn request(&self, flavour: Flavour) -> Result<String> {
+        let mut text = String::new();
+        for name in flavour.fragments() {
+            // A series that does not bring its symbol yet cannot be asked for it.
+            if *name == "series.config" && !self.brings_policy()? {
+                continue;
+            }
+            let path = self.workspace.vm(name);
+            text += &fs::read_to_string(&path)
+                .with_context(|| format!("reading {}", path.display()))?;
+            text.push('\n');
+        }
+        text += &format!("CONFIG_LOCALVERSION=\"-telesteer-{}\"\n", flavour.name());
+        text += "# CONFIG_LOCALVERSION_AUTO is not set\n";
+        Ok(text)
+    }
+
+    fn brings_policy(&self) -> Result<bool> {
+        for patch in self.patches {
+            let text = fs::read(&patch.path)
+                .with_context(|| format!("reading {}", patch.path.display()))?;
+            if String::from_utf8_lossy(&text).contains("\n+config REUSEPORT_POLICY_SOURCE") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// tinyconfig + fragments, then checks that every request was granted.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::git::git;
-use crate::key::Key;
+use crate::key::{Key, unstamp};
 use crate::run::{cmd, say, step};
 use crate::toolbox::{Binds, SUITE, Toolbox};
 use crate::workspace::Workspace;
@@ -27,6 +27,24 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// The source used last, without asking apt; none before the first use and after a refresh.
+    pub(crate) fn current(workspace: &Workspace) -> Option<Self> {
+        let home = workspace.cache.join("src");
+        let text = fs::read_to_string(home.join("current")).ok()?;
+        let (name, base) = text.trim().split_once(' ')?;
+        let repo = home.join(name);
+        repo.join(".git/telesteer-done").is_file().then(|| Source {
+            repo,
+            base: base.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Makes the next [`Source::ensure`] ask apt again.
+    pub(crate) fn forget_current(workspace: &Workspace) -> Result<()> {
+        unstamp(&workspace.cache.join("src/current"))
+    }
+
     /// Finds or fetches the source: `dir` if given, else the newest point release the toolbox's apt
     /// has, else the newest copy in the cache. Needs the cache lock.
     pub(crate) fn ensure(
@@ -37,8 +55,11 @@ impl Source {
         if let Some(dir) = dir {
             return Self::from_dir(workspace, dir);
         }
+        if let Some(source) = Self::current(workspace) {
+            return Ok(source);
+        }
         let home = workspace.cache.join("src");
-        match toolbox.candidate(PACKAGE)? {
+        let source = match toolbox.candidate(PACKAGE)? {
             Some(version) => {
                 let name = format!("linux-{}", version.replace(['~', '+', ':'], "_"));
                 let repo = home.join(&name);
@@ -47,7 +68,7 @@ impl Source {
                         fetch(workspace, toolbox, &version, &repo)
                     })?;
                 }
-                Self::at(repo, name)
+                Self::at(repo, name)?
             }
             None => {
                 let newest = copies(&home).pop().with_context(|| {
@@ -58,9 +79,12 @@ impl Source {
                     )
                 })?;
                 say(format!("apt has no {PACKAGE}; using the copy in the cache: {newest}"));
-                Self::at(home.join(&newest), newest)
+                Self::at(home.join(&newest), newest)?
             }
-        }
+        };
+        fs::write(home.join("current"), format!("{} {}\n", source.name, source.base))
+            .context("remembering the source")?;
+        Ok(source)
     }
 
     fn at(repo: PathBuf, name: String) -> Result<Self> {

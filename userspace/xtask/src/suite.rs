@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::guest::Step;
 use crate::kernel::{Flavour, Kernel, OUT, SRC};
-use crate::run::{shell_line, step};
+use crate::run::step;
 use crate::source::version;
 use crate::toolbox::{Binds, Toolbox};
 use crate::workspace::Workspace;
@@ -131,83 +131,71 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Builds every C program of `selftests/` statically against the patched kernel's headers.
+/// Builds `selftests/` with its own Makefile, statically, against the patched kernel's headers.
 ///
-/// A source file is a test of its own; `# kernels:` and the other headers may stand in a line
-/// comment of the form ` * xtask: kernels: plain` within its first comment.
+/// Its `TEST_GEN_PROGS` are the tests, its `settings` file holds their time limit.
 pub(crate) fn selftests(
     workspace: &Workspace,
     toolbox: &Toolbox,
     kernel: &Kernel,
 ) -> Result<Vec<Test>> {
-    let sources: Vec<PathBuf> = files(&workspace.root.join("selftests"))?
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|ext| ext == "c"))
-        .collect();
-    if sources.is_empty() {
-        return Ok(Vec::new());
-    }
+    let home = workspace.root.join("selftests");
+    let makefile = home.join("Makefile");
+    let text =
+        fs::read_to_string(&makefile).with_context(|| format!("reading {}", makefile.display()))?;
     let out = workspace.target.join("selftests");
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     headers(workspace, toolbox, kernel)?;
-    let mut tests = Vec::new();
-    for source in &sources {
-        let text =
-            fs::read_to_string(source).with_context(|| format!("reading {}", source.display()))?;
-        let comment: String = text
-            .lines()
-            .filter_map(|line| line.trim_start().strip_prefix("* xtask: "))
-            .fold(String::new(), |text, line| text + "# " + line + "\n");
-        let program = out.join(stem(source));
-        compile(toolbox, kernel, source, &program)?;
-        let test = header(source, &comment)?;
-        tests.push(Test { program, ..test });
-    }
-    Ok(tests)
+    let mut binds = Binds::new();
+    binds.bind(&kernel.tree, SRC);
+    binds.bind(&kernel.out, OUT);
+    let argv = [
+        "make".to_owned(),
+        "-C".to_owned(),
+        home.to_string_lossy().into_owned(),
+        format!("KSRC={SRC}"),
+        format!("KHDR={OUT}/usr/include"),
+        format!("OUTPUT={}", out.display()),
+        "LDFLAGS=-static".to_owned(),
+        "CC=gcc -Werror".to_owned(),
+    ];
+    let log = workspace.logs().join("selftests.log");
+    toolbox.command(&binds, Path::new("/"), argv)?.logged(&log, "selftests", |_, _| {})?;
+    let settings = fs::read_to_string(home.join("settings")).unwrap_or_default();
+    let timeout = settings
+        .lines()
+        .find_map(|line| line.strip_prefix("timeout=")?.trim().parse().ok())
+        .unwrap_or(TIMEOUT);
+    Ok(programs(&text)
+        .into_iter()
+        .map(|name| Test {
+            kernels: vec![Flavour::Plain, Flavour::Debug],
+            timeout,
+            cpus: CPUS,
+            same_output: false,
+            program: out.join(&name),
+            arguments: Vec::new(),
+            name,
+        })
+        .collect())
+}
+
+/// The words of `TEST_GEN_PROGS` in a Makefile, continuation lines included.
+fn programs(makefile: &str) -> Vec<String> {
+    makefile
+        .replace("\\\n", " ")
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("TEST_GEN_PROGS"))
+        .filter_map(|rest| rest.trim_start().trim_start_matches([':', '+']).strip_prefix('='))
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The kernel's user headers, in its build folder.
 pub(crate) fn headers(workspace: &Workspace, toolbox: &Toolbox, kernel: &Kernel) -> Result<()> {
     let log = workspace.logs().join("kernel-headers.log");
     kernel.make(toolbox, &["headers".to_owned()])?.logged(&log, "kernel headers", |_, _| {})
-}
-
-fn compile(toolbox: &Toolbox, kernel: &Kernel, source: &Path, program: &Path) -> Result<()> {
-    let mut binds = Binds::new();
-    binds.bind(&kernel.tree, SRC);
-    binds.bind(&kernel.out, OUT);
-    let words = [
-        "gcc",
-        "-O2",
-        "-g",
-        "-std=gnu11",
-        "-Wall",
-        "-Wextra",
-        "-Wno-unused-parameter",
-        "-Wno-sign-compare",
-        "-Wno-missing-field-initializers",
-        "-Werror",
-        "-static",
-        "-pthread",
-        "-D_GNU_SOURCE=",
-        "-isystem",
-    ];
-    let tests = format!("{SRC}/tools/testing/selftests");
-    let mut argv: Vec<String> = words.map(str::to_owned).to_vec();
-    argv.extend([
-        format!("{OUT}/usr/include"),
-        format!("-I{tests}"),
-        format!("-I{tests}/net"),
-        "-o".to_owned(),
-        program.to_string_lossy().into_owned(),
-        source.to_string_lossy().into_owned(),
-    ]);
-    let (status, said) =
-        toolbox.command(&binds, Path::new("/"), argv.iter().map(String::as_str))?.verdict()?;
-    if !status.success() {
-        bail!("`{}` failed: {status}\n{}", shell_line(&argv), said.trim_end());
-    }
-    Ok(())
 }
 
 /// Builds the canary module against `kernel`, outside the checkout's source folder.
@@ -242,6 +230,12 @@ mod tests {
             (test.name.as_str(), test.timeout, test.cpus, test.same_output),
             ("x", 7, 4, true)
         );
+    }
+
+    #[test]
+    fn programs_are_read_from_the_makefile() {
+        let text = "TEST_GEN_PROGS := a \\\n\tb\nTEST_GEN_PROGS += c\nTEST_GEN_FILES := d\nX := $(TEST_GEN_PROGS)\n";
+        assert_eq!(programs(text), ["a", "b", "c"]);
     }
 
     #[test]

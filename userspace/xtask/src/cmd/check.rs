@@ -243,7 +243,7 @@ fn checkpatch(workspace: &Workspace, options: &Options) -> Result<()> {
     let tree = {
         let _lock = CacheLock::take(&workspace.cache, "the kernel tree")?;
         let source = Source::ensure(workspace, &toolbox, options.source.kernel_src.as_deref())?;
-        kernel::tree(workspace, &source, Flavour::Unpatched)?.0
+        kernel::tree(workspace, &source, Flavour::Unpatched)?
     };
     let mut bad = Vec::new();
     let mut look = |files: bool, path: &Path| -> Result<()> {
@@ -286,7 +286,7 @@ fn in_step(workspace: &Workspace, options: &Options) -> Result<()> {
     let toolbox = Toolbox::ensure(workspace)?;
     let _lock = CacheLock::take(&workspace.cache, "the patch series")?;
     let source = Source::ensure(workspace, &toolbox, options.source.kernel_src.as_deref())?;
-    let (tree, _) = kernel::tree(workspace, &source, Flavour::Plain)?;
+    let tree = kernel::tree(workspace, &source, Flavour::Plain)?;
     let fresh = super::series::scratch(workspace, "check")?;
     series::export(&tree, &source.base, &fresh)?;
     let home = workspace.root.join("linux-patches");

@@ -62,7 +62,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
                 Some(tree) => (tree.clone(), base.clone()),
                 None => {
                     let source = Source::ensure(workspace, &toolbox, source.kernel_src.as_deref())?;
-                    (kernel::tree(workspace, &source, Flavour::Plain)?.0, source.base)
+                    (kernel::tree(workspace, &source, Flavour::Plain)?, source.base)
                 }
             };
             match selftests {
@@ -115,11 +115,11 @@ fn posting(workspace: &Workspace, tree: &Path, base: &str, out: &Path) -> Result
     let out = std::path::absolute(out).with_context(|| format!("resolving {}", out.display()))?;
     let copy = scratch(workspace, "posting")?;
     git(tree).args(["worktree", "add", "-q", "--detach", "-f"]).arg(&copy).arg("HEAD").output()?;
-    let home = copy.join("tools/testing/selftests/net/telemetry");
+    let home = copy.join("tools/testing/selftests/net/telesteer");
     let result = (|| {
         fs::create_dir_all(&home).with_context(|| format!("making {}", home.display()))?;
         cmd("cp").arg("-r").arg(workspace.root.join("selftests/.")).arg(&home).output()?;
-        git(&copy).args(["add", "-A", "tools/testing/selftests/net/telemetry"]).output()?;
+        git(&copy).args(["add", "-A", "tools/testing/selftests/net/telesteer"]).output()?;
         let message = "selftests: net: test takeover and reuseport policies\n\n\
                        Every rule of the two interfaces has a test and a broken twin: the same steps with\n\
                        the one thing missing that makes it work, which must then fail.";

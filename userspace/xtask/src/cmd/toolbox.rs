@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::run::say;
+use crate::source::Source;
 use crate::toolbox::{Binds, Toolbox};
 use crate::workspace::Workspace;
 
@@ -25,6 +26,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let toolbox = Toolbox::ensure(workspace)?;
     if options.refresh {
         toolbox.apt_command(["apt-get", "-qq", "update"])?.run()?;
+        Source::forget_current(workspace)?;
     }
     if options.command.is_empty() {
         say(format!("toolbox: {}", toolbox.root.display()));
