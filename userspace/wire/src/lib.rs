@@ -12,11 +12,15 @@
 //! | [`notif`] | UDP-notif (draft-ietf-netconf-udp-notif) | [`notif::Reassembler::push`] |
 //! | [`pcap`] | classic pcap and pcapng, link to transport layer | [`pcap::Reader`], [`pcap::dissect`] |
 //! | [`tcp`] | TCP streams out of captured segments | [`tcp::Reassembler::push`] |
+//! | [`capture`] | a whole capture file as datagrams and streams | [`capture::Source::read`] |
+//! | [`pmacct`] | captures as the lines pmacct's daemons would log | [`pmacct::Shaper`] |
 
 pub mod bmp;
+pub mod capture;
 mod cursor;
 pub mod flow;
 pub mod json;
 pub mod notif;
 pub mod pcap;
+pub mod pmacct;
 pub mod tcp;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! TCP streams out of captured segments, one direction at a time.
 //!
-//! Data on the SYN is accepted (synthetic captures carry it there), segments may come out of order,
+//! Data on the SYN is accepted, whether the SYN counts as one sequence number (RFC 9293) or not (as
+//! in synthetic captures, which the segment after it tells). Segments may come out of order,
 //! repeated or overlapping; what is already delivered wins. A capture that starts inside a
 //! connection is read from the first segment seen. A hole that stays open when the buffer is full,
 //! or at the end, is reported as a gap and skipped.
@@ -75,6 +76,8 @@ struct Direction {
     end: Option<u64>,
     touched: u64,
     syn: Option<u32>,
+    /// Octets that came on the SYN, as long as it is open whether the SYN itself counts.
+    on_syn: u64,
 }
 
 /// The directions of a capture.
@@ -109,8 +112,7 @@ impl Reassembler {
         let flow = segment.flow;
         // A SYN takes one sequence number; its payload starts after it.
         let first = segment.sequence.wrapping_add(u32::from(segment.syn));
-        let repeated_syn =
-            |known: &Direction| segment.syn && known.syn == Some(segment.sequence);
+        let repeated_syn = |known: &Direction| segment.syn && known.syn == Some(segment.sequence);
         let fresh = match self.flows.get(&flow) {
             None => true,
             Some(known) => segment.syn && !repeated_syn(known),
@@ -121,11 +123,21 @@ impl Reassembler {
             }
             self.make_room();
             let syn = segment.syn.then_some(segment.sequence);
-            self.flows.insert(flow, Direction { origin: first, syn, ..Direction::default() });
+            let on_syn = if segment.syn { segment.payload.len() as u64 } else { 0 };
+            let fresh = Direction { origin: first, syn, on_syn, ..Direction::default() };
+            self.flows.insert(flow, fresh);
             sink(flow, Event::Start);
         }
         let Some(direction) = self.flows.get_mut(&flow) else { return };
         direction.touched = self.clock;
+        if !segment.syn && segment.payload.len() > 1 && direction.on_syn > 0 {
+            // One octet (a keep-alive probe) decides nothing; this does.
+            let after = direction.origin.wrapping_add(direction.on_syn as u32);
+            if direction.delivered == direction.on_syn && first == after.wrapping_sub(1) {
+                direction.origin = direction.origin.wrapping_sub(1);
+            }
+            direction.on_syn = 0;
+        }
         // Offset by distance from what was delivered, so that 4 GiB wrap round.
         let expected = direction.origin.wrapping_add(direction.delivered as u32);
         let ahead = i64::from(first.wrapping_sub(expected) as i32);
@@ -241,5 +253,141 @@ impl Direction {
             gaps += self.skip_hole(flow, sink);
         }
         gaps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn flow() -> Flow {
+        ("192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap())
+    }
+
+    fn segment(sequence: u32, payload: &[u8]) -> Segment<'_> {
+        Segment { flow: flow(), sequence, syn: false, fin: false, rst: false, payload }
+    }
+
+    /// The stream as text, `|` for a start, `(n)` for a gap of n, `.` for the end.
+    fn read(segments: &[Segment<'_>], limits: Limits) -> String {
+        let mut text = String::new();
+        let mut reassembler = Reassembler::new(limits);
+        let mut next = 0;
+        let mut sink = |_, event: Event<'_>| match event {
+            Event::Start => {
+                text.push('|');
+                next = 0;
+            }
+            Event::Data { offset, bytes } => {
+                assert_eq!(offset, next);
+                next += bytes.len() as u64;
+                text.push_str(std::str::from_utf8(bytes).unwrap());
+            }
+            Event::Gap(octets) => {
+                next += octets;
+                text.push_str(&format!("({octets})"));
+            }
+            Event::End => text.push('.'),
+        };
+        segments.iter().for_each(|segment| reassembler.push(segment, &mut sink));
+        reassembler.finish(&mut sink);
+        text
+    }
+
+    #[test]
+    fn order_repeats_and_overlaps_do_not_matter() {
+        let syn = Segment { syn: true, ..segment(99, b"") };
+        let fin = Segment { fin: true, ..segment(112, b"") };
+        let ordinary = [syn, segment(100, b"hello "), segment(106, b"world!"), fin];
+        assert_eq!(read(&ordinary, Limits::default()), "|hello world!.");
+        let wild = [
+            syn,
+            segment(106, b"wor"),
+            segment(100, b"hell"),
+            segment(102, b"llo w"),
+            segment(100, b"hello "),
+            syn,
+            fin,
+            segment(107, b"orld!"),
+        ];
+        assert_eq!(read(&wild, Limits::default()), "|hello world!.");
+    }
+
+    #[test]
+    fn data_on_the_syn_is_read_whether_the_syn_counts_or_not() {
+        let syn = Segment { syn: true, ..segment(1, b"hello ") };
+        for next in [7, 8] {
+            assert_eq!(read(&[syn, segment(next, b"world")], Limits::default()), "|hello world");
+        }
+        // A keep-alive probe repeats the last octet and says nothing about the SYN.
+        let probe = segment(7, b" ");
+        assert_eq!(read(&[syn, probe, segment(8, b"world")], Limits::default()), "|hello world");
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        let start = u32::MAX - 2;
+        let segments = [segment(start, b"abc"), segment(3, b"ghi"), segment(0, b"def")];
+        assert_eq!(read(&segments, Limits::default()), "|abcdefghi");
+    }
+
+    #[test]
+    fn holes_are_told_when_nothing_can_fill_them() {
+        let segments = [segment(0, b"abc"), segment(5, b"fg")];
+        assert_eq!(read(&segments, Limits::default()), "|abc(2)fg");
+        let limits = Limits { pending_bytes: 3, ..Limits::default() };
+        let segments =
+            [segment(0, b"abc"), segment(5, b"fg"), segment(9, b"jk"), segment(3, b"de")];
+        assert_eq!(read(&segments, limits), "|abc(2)fg(2)jk");
+        let reset = Segment { rst: true, ..segment(7, b"") };
+        assert_eq!(read(&[segment(0, b"abc"), segment(5, b"fg"), reset], limits), "|abc(2)fg.");
+    }
+
+    #[test]
+    fn a_new_connection_on_the_same_ports_starts_over() {
+        let syn = |sequence| Segment { syn: true, ..segment(sequence, b"") };
+        let segments = [syn(0), segment(1, b"old"), syn(900), segment(901, b"new")];
+        assert_eq!(read(&segments, Limits::default()), "|old|new");
+        // Without a SYN the first segment seen is the start, and an ACK alone is nothing.
+        assert_eq!(read(&[segment(5, b""), segment(7, b"x")], Limits::default()), "|x");
+    }
+
+    #[test]
+    fn connections_are_bounded() {
+        let mut reassembler = Reassembler::new(Limits { flows: 2, ..Limits::default() });
+        for port in 1..=5 {
+            let from = SocketAddr::new(flow().0.ip(), port);
+            let one = Segment { flow: (from, flow().1), ..segment(0, b"x") };
+            reassembler.push(&one, &mut |_, _| {});
+        }
+        assert_eq!(reassembler.evicted, 3);
+    }
+
+    proptest! {
+        /// Any cut, order and overlap of a stream gives the stream.
+        #[test]
+        fn any_schedule_gives_the_stream(
+            len in 1usize..200,
+            start in any::<u32>(),
+            cuts in prop::collection::vec((any::<prop::sample::Index>(), 1usize..40), 0..60),
+        ) {
+            let stream: Vec<u8> = (0..len).map(|at| b'a' + (at % 26) as u8).collect();
+            let mut segments: Vec<Segment<'_>> = cuts
+                .iter()
+                .map(|(at, size)| {
+                    let at = at.index(len);
+                    segment(start.wrapping_add(at as u32), &stream[at..len.min(at + size)])
+                })
+                .collect();
+            // Everything once more, so that nothing is missing.
+            let whole = stream.chunks(7).enumerate();
+            segments.extend(whole.map(|(n, c)| segment(start.wrapping_add(7 * n as u32), c)));
+            let syn = Segment { syn: true, ..segment(start.wrapping_sub(1), b"") };
+            segments.insert(0, syn);
+            let expected = format!("|{}", String::from_utf8(stream.clone()).unwrap());
+            prop_assert_eq!(read(&segments, Limits::default()), expected);
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::peer::PeerKey;
 use super::Limits;
+use super::peer::PeerKey;
 
 /// Peer Ups kept for one Loc-RIB peer, which may announce each address family by one of its own
 /// (RFC 9069 section 6.1.1).
@@ -48,7 +48,12 @@ impl Kept {
 
     /// Keeps a Peer Up in place of the one before; `None` if there is no room, else whether the
     /// context changed.
-    pub(super) fn peer_up(&mut self, key: PeerKey, message: &[u8], limits: &Limits) -> Option<bool> {
+    pub(super) fn peer_up(
+        &mut self,
+        key: PeerKey,
+        message: &[u8],
+        limits: &Limits,
+    ) -> Option<bool> {
         let known = self.peers.get(&key);
         if known.is_some_and(|known| known.iter().any(|kept| kept == message)) {
             return Some(false);
@@ -127,7 +132,9 @@ mod hex_list {
         list.serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<u8>>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Vec<u8>>, D::Error> {
         let list = Vec::<String>::deserialize(from)?;
         list.iter()
             .map(|text| super::from_hex(text))

@@ -15,7 +15,7 @@ mod session;
 mod tests;
 
 pub use context::Context;
-pub use framer::{next_len, Framing, HEADER_LEN, MESSAGE_LEN_MAX};
+pub use framer::{Framing, HEADER_LEN, MESSAGE_LEN_MAX, next_len};
 pub use netgauze_bmp_pkt::BmpMessage;
 pub use peer::{Peer, PeerKey};
 pub use session::{Counters, Decoded, Session};

@@ -2,8 +2,8 @@
 //! One BMP session: message after message through netgauze, errors kept instead of fatal.
 
 use netgauze_bgp_pkt::wire::deserializer::BgpParsingContext;
-use netgauze_bmp_pkt::wire::deserializer::BmpParsingContext;
 use netgauze_bmp_pkt::BmpMessage;
+use netgauze_bmp_pkt::wire::deserializer::BmpParsingContext;
 use netgauze_iana::address_family::AddressType;
 use netgauze_parse_utils::reader::SliceReader;
 use netgauze_parse_utils::traits::ParseFromWithOneInput;

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use super::options::{interval, Options};
-use super::record::{slice, unsigned, MessageHeader, Record};
+use super::Limits;
+use super::options::{Options, interval};
+use super::record::{MessageHeader, Record, slice, unsigned};
 use super::report::{Problem, Sequence};
 use super::template::{Span, Template};
-use super::Limits;
 
 /// What a record sees of the options while it is itself being learned from.
 static NO_OPTIONS: Options = Options {
@@ -199,17 +199,16 @@ impl Domain {
 /// domain 0 (which speaks for the whole exporting process, RFC 7011 section 3.1) last.
 fn sampling(record: &Record<'_>, own: &Options, shared: &Options) -> Option<u32> {
     let fields = record.template.sampling;
-    if fields.interval.is_some() {
-        if let Some(told) = interval(record) {
-            return Some(told);
-        }
+    if fields.interval.is_some()
+        && let Some(told) = interval(record)
+    {
+        return Some(told);
     }
     if !own.knows_sampling() && !shared.knows_sampling() {
         return None;
     }
-    let read = |index: Option<u16>| {
-        unsigned(slice(record.bytes, *record.spans.get(usize::from(index?))?))
-    };
+    let read =
+        |index: Option<u16>| unsigned(slice(record.bytes, *record.spans.get(usize::from(index?))?));
     let (sampler, ingress) = (read(fields.sampler), read(fields.ingress));
     own.interval_for(sampler, ingress).or_else(|| shared.interval_for(sampler, ingress))
 }

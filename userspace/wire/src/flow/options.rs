@@ -67,7 +67,9 @@ impl Options {
         if let Some(interval) = interval(record) {
             let sampler = record.unsigned(302).or_else(|| record.unsigned(48));
             match (sampler, interface) {
-                (Some(sampler), _) => put(&mut self.samplers, sampler, interval, limit, &mut learned),
+                (Some(sampler), _) => {
+                    put(&mut self.samplers, sampler, interval, limit, &mut learned)
+                }
                 (None, Some(interface)) => {
                     put(&mut self.interface_sampling, interface, interval, limit, &mut learned);
                 }
@@ -159,23 +161,33 @@ fn string(record: &Record<'_>, id: u16) -> Option<String> {
 /// Packets observed for each one sampled, in whichever dialect the record says it.
 pub(super) fn interval(record: &Record<'_>) -> Option<u32> {
     let packets = |id| record.unsigned(id).filter(|value| *value > 0);
+    let narrowed = |value: u64| u32::try_from(value).ok().filter(|interval| *interval > 0);
     // PSAMP systematic count-based: `interval` packets taken, then `space` packets skipped.
-    if let Some(taken) = packets(305) {
-        let skipped = record.unsigned(306).unwrap_or(0);
-        return match skipped {
-            // Exporters that send 305 alone mean "one in so many".
-            0 => u32::try_from(taken).ok(),
-            _ => u32::try_from(taken.saturating_add(skipped) / taken).ok(),
-        };
-    }
-    // PSAMP random n-out-of-N.
-    if let (Some(size), Some(population)) = (packets(309), packets(310)) {
-        return u32::try_from(population / size).ok().filter(|interval| *interval > 0);
-    }
-    if let Some(Value::Float(probability)) = record.get(Element::iana(311)) {
-        if probability > 0.0 && probability <= 1.0 {
-            return Some((1.0 / probability).round() as u32);
+    // Exporters that send 305 alone mean "one in so many".
+    let systematic = || {
+        let taken = packets(305)?;
+        match record.unsigned(306) {
+            None | Some(0) => narrowed(taken),
+            Some(skipped) => narrowed(taken.saturating_add(skipped) / taken),
         }
+    };
+    // PSAMP random n-out-of-N.
+    let random = || narrowed(packets(310)? / packets(309)?);
+    let probabilistic = || match record.get(Element::iana(311))? {
+        Value::Float(share) if share > 0.0 && share <= 1.0 => {
+            narrowed((1.0 / share).round() as u64)
+        }
+        _ => None,
+    };
+    // A record may carry the parameters of all; selectorAlgorithm (304) says which one counts.
+    let told = match record.unsigned(304) {
+        Some(1) => systematic(),
+        Some(4) => probabilistic(),
+        _ => None,
+    };
+    let told = told.or_else(random).or_else(systematic).or_else(probabilistic);
+    if told.is_some() {
+        return told;
     }
     [50, 34].into_iter().find_map(packets).and_then(|value| u32::try_from(value).ok())
 }

@@ -218,9 +218,7 @@ pub(super) fn value(kind: Kind, bytes: &[u8]) -> Value<'_> {
         }),
         Kind::Float => match *bytes {
             [a, b, c, d] => Value::Float(f64::from(f32::from_be_bytes([a, b, c, d]))),
-            [a, b, c, d, e, f, g, h] => {
-                Value::Float(f64::from_be_bytes([a, b, c, d, e, f, g, h]))
-            }
+            [a, b, c, d, e, f, g, h] => Value::Float(f64::from_be_bytes([a, b, c, d, e, f, g, h])),
             _ => octets,
         },
         Kind::Boolean => match *bytes {
@@ -246,7 +244,7 @@ pub(super) fn value(kind: Kind, bytes: &[u8]) -> Value<'_> {
 fn ntp(bytes: &[u8], per_second: u64) -> Option<u64> {
     let stamp = (bytes.len() == 8).then(|| unsigned(bytes))??;
     let seconds = (stamp >> 32).checked_sub(NTP_TO_UNIX_S)?;
-    Some(seconds * per_second + ((stamp & 0xffff_ffff) * per_second >> 32))
+    Some(seconds * per_second + (((stamp & 0xffff_ffff) * per_second) >> 32))
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::options::Options;
 use super::record::{MessageHeader, Record};
 use super::report::{Counters, DatagramReport, Error, Late, Problem, ProblemAt, Sequence};
 use super::state::{DomainState, StreamState};
-use super::template::{announcement, Announcement, Span};
+use super::template::{Announcement, Span, announcement};
 use super::waiting::Waiting;
-use super::{Arrival, Limits, IPFIX, NETFLOW_V9};
+use super::{Arrival, IPFIX, Limits, NETFLOW_V9};
 use crate::cursor::Cursor;
 
 /// Octets of the message header.
@@ -90,7 +90,9 @@ impl Session {
             ..DatagramReport::default()
         };
         match told_len.cmp(&datagram.len()) {
-            std::cmp::Ordering::Greater => self.problem(&mut report, 0, 0, Problem::MessageTruncated),
+            std::cmp::Ordering::Greater => {
+                self.problem(&mut report, 0, 0, Problem::MessageTruncated)
+            }
             std::cmp::Ordering::Less => {
                 self.problem(&mut report, told_len as u32, 0, Problem::TrailingOctets);
             }
@@ -145,7 +147,8 @@ impl Session {
             }
         }
         let records = report.data_records + report.options_records;
-        let step = if header.version == NETFLOW_V9 { Some(1) } else { countable.then_some(records) };
+        let step =
+            if header.version == NETFLOW_V9 { Some(1) } else { countable.then_some(records) };
         if let Some(domain) = self.domains.get_mut(&key) {
             domain.advance(header.sequence, step);
         }

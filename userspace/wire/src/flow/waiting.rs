@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::record::MessageHeader;
 use super::Limits;
+use super::record::MessageHeader;
 
 /// A set put aside.
 #[derive(Debug)]

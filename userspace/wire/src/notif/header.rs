@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The message header (draft-ietf-netconf-udp-notif section 3.2) and its options.
 
-use super::payload::Encoding;
 use super::Error;
+use super::payload::Encoding;
 use crate::cursor::Cursor;
 
 /// Octets of the fixed part.

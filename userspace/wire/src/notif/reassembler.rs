@@ -10,9 +10,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use super::header::{Header, Segment};
 use super::payload::{Encoding, Payload};
-use super::Error;
 
 /// The bounds of a reassembler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,12 +140,7 @@ impl Reassembler {
         pushed
     }
 
-    fn take(
-        &mut self,
-        exporter: IpAddr,
-        datagram: &[u8],
-        now_ms: u64,
-    ) -> Result<Pushed, Error> {
+    fn take(&mut self, exporter: IpAddr, datagram: &[u8], now_ms: u64) -> Result<Pushed, Error> {
         let (header, payload) = Header::read(datagram)?;
         let whole = |segments, payload| {
             Ok(Pushed::Complete(Message {
@@ -160,7 +155,8 @@ impl Reassembler {
             None | Some(Segment { number: 0, last: true }) => return whole(1, payload.to_vec()),
             Some(segment) => segment,
         };
-        if usize::from(segment.number) >= self.limits.segments || payload.len() > self.limits.bytes {
+        if usize::from(segment.number) >= self.limits.segments || payload.len() > self.limits.bytes
+        {
             return Err(Error::TooLarge);
         }
         let key = (exporter, header.publisher, header.message_id);
@@ -231,8 +227,8 @@ impl Reassembler {
     /// Gives up the messages untouched for longest until `more` octets and `key` fit.
     fn make_room(&mut self, key: &Key, more: usize) {
         loop {
-            let full = !self.partials.contains_key(key)
-                && self.partials.len() >= self.limits.messages;
+            let full =
+                !self.partials.contains_key(key) && self.partials.len() >= self.limits.messages;
             if !full && self.bytes + more <= self.limits.bytes {
                 return;
             }

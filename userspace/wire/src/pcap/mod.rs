@@ -7,5 +7,5 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use dissect::{dissect, Dissector, Transport};
+pub use dissect::{Dissector, Transport, dissect};
 pub use reader::{Error, Packet, Reader};

@@ -2,7 +2,7 @@
 //! Packets out of a capture file's octets, by pcap-parser.
 
 use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
-use pcap_parser::{create_reader, Block, PcapBlockOwned, PcapError};
+use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
 /// Octets of the buffer a block has to fit in.
 const BLOCK_LEN_MAX: usize = 4 << 20;
@@ -117,8 +117,7 @@ fn take(
     };
     match block {
         PcapBlockOwned::LegacyHeader(header) => {
-            let per_second =
-                if header.is_nanosecond_precision() { NANOSECONDS } else { 1_000_000 };
+            let per_second = if header.is_nanosecond_precision() { NANOSECONDS } else { 1_000_000 };
             // The upper bits of the field tell about frame check sequences.
             let link = header.network.0 & 0xffff;
             *interfaces = vec![Interface { link, per_second, offset_s: 0 }];
@@ -149,8 +148,8 @@ fn take(
             let interface = interfaces.get(usize::try_from(packet.if_id).ok()?)?;
             keep(packet.packet_data());
             let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
-            let time = u128::from(ticks) * u128::from(NANOSECONDS)
-                / u128::from(interface.per_second);
+            let time =
+                u128::from(ticks) * u128::from(NANOSECONDS) / u128::from(interface.per_second);
             let time = u64::try_from(time).unwrap_or(u64::MAX);
             let offset = interface.offset_s.saturating_mul(NANOSECONDS as i64);
             Some((time.saturating_add_signed(offset), interface.link, packet.origlen))

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Integration tests of the decoders, one binary.
+
+mod captures;
