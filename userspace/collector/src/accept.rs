@@ -131,11 +131,11 @@ fn take(
     let fd = connection.as_fd();
     // On a kernel without it nobody has had the session before.
     let info = takeover::info(fd).unwrap_or_default();
-    if shared.takeover {
-        // What ends from now on ends for the peer too, unless we die or drain.
-        if takeover::set(fd, takeover::EXIT).is_err() {
-            metrics.accept_errors.inc();
-        }
+    // What ends from now on ends for the peer too, unless we die or drain.
+    if let Some(budget) = shared.takeover
+        && takeover::set(fd, takeover::EXIT | budget).is_err()
+    {
+        metrics.accept_errors.inc();
     }
     let (Ok(cookie), Ok(local)) = (ident::socket_cookie(fd), bound::local_addr(fd)) else {
         metrics.accept_errors.inc();

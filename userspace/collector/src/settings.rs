@@ -44,6 +44,9 @@ pub struct Settings {
     pub bpf_size: u32,
     /// Whether siblings inherit the sessions of a collector that ends.
     pub takeover: Takeover,
+    /// Owners of a session that may die in a row without reading on before the kernel ends it; 0 is
+    /// the kernel's default, 255 is never.
+    pub takeover_budget: u8,
     /// Folder for the output files.
     pub out: PathBuf,
     /// Folder for check-points, the same for all collectors of a host. Default: `state` in `out`.
@@ -210,6 +213,7 @@ impl Default for Settings {
             bpf_pin: None,
             bpf_size: 1,
             takeover: Takeover::Auto,
+            takeover_budget: 0,
             out: ".".into(),
             state: None,
             raw: false,

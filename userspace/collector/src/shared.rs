@@ -28,8 +28,8 @@ pub struct Shared {
     pub raw: bool,
     /// Write a journal line per datagram.
     pub journal: bool,
-    /// Sessions are left to siblings.
-    pub takeover: bool,
+    /// The budget bits for `TCP_TAKEOVER` if sessions are left to siblings.
+    pub takeover: Option<u32>,
     /// Bounds.
     pub limits: Limits,
     /// Boot id and network namespace cookie: the first two parts of a session's name.

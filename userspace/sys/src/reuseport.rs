@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 
 pub use telesteer_uapi::reuseport::{
-    KEY_PAYLOAD, KEY_SADDR, KEY_SPORT, MEMBER_DRAIN, ReuseportMember, ReuseportMemberInfo,
+    KEY_PAYLOAD, KEY_SADDR, KEY_SPORT, MEMBER_DRAIN, ReuseportMember, ReuseportMemberStats,
     ReuseportPolicyReq,
 };
 use telesteer_uapi::reuseport::{POLICY_NAME_MAX, SO_REUSEPORT_MEMBER, SO_REUSEPORT_POLICY};
@@ -66,7 +66,7 @@ pub fn set_member(fd: impl AsFd, member: &ReuseportMember) -> Result<()> {
 /// # Errors
 ///
 /// [`Error::Missing`] on a kernel without members.
-pub fn member(fd: impl AsFd) -> Result<ReuseportMemberInfo> {
+pub fn member(fd: impl AsFd) -> Result<ReuseportMemberStats> {
     sockopt::get(fd, "SO_REUSEPORT_MEMBER", libc::SOL_SOCKET, SO_REUSEPORT_MEMBER)
         .map(|(info, _)| info)
 }

@@ -31,7 +31,7 @@ unsafe impl Plain for telesteer_uapi::reuseport::ReuseportPolicyReq {}
 // SAFETY: repr(C), integers only, 16 bytes without a gap.
 unsafe impl Plain for telesteer_uapi::reuseport::ReuseportMember {}
 // SAFETY: repr(C), integers only, 24 bytes without a gap.
-unsafe impl Plain for telesteer_uapi::reuseport::ReuseportMemberInfo {}
+unsafe impl Plain for telesteer_uapi::reuseport::ReuseportMemberStats {}
 
 /// Sets an option from raw bytes.
 pub(crate) fn set_bytes(

@@ -43,7 +43,8 @@ pub struct ReuseportPolicyReq {
     pub key: u32,
     /// Must be zero.
     pub flags: u32,
-    /// Seed of the hash. Hosts with equal seeds and member ids share one map.
+    /// Seed of the hash; zero stands for one made at boot. Hosts with equal seeds and member ids
+    /// share one map.
     pub seed: [u8; POLICY_SEED_LEN],
 }
 
@@ -51,7 +52,7 @@ pub struct ReuseportPolicyReq {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReuseportMember {
-    /// Stable name of the member; the socket cookie if never set.
+    /// Stable name of the member; 0 stands for the socket cookie.
     pub id: u64,
     /// Share relative to the other members, 1 by default. 0 gets nothing new unless all are 0.
     pub weight: u32,
@@ -59,10 +60,10 @@ pub struct ReuseportMember {
     pub flags: u32,
 }
 
-/// What `getsockopt` fills if there is room: the member and its counter.
+/// `struct reuseport_member_stats`: what `getsockopt` fills if there is room.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReuseportMemberInfo {
+pub struct ReuseportMemberStats {
     /// The member as set.
     pub member: ReuseportMember,
     /// How often the policy has chosen it.
@@ -71,4 +72,4 @@ pub struct ReuseportMemberInfo {
 
 const _: () = assert!(size_of::<ReuseportPolicyReq>() == 40);
 const _: () = assert!(size_of::<ReuseportMember>() == 16);
-const _: () = assert!(size_of::<ReuseportMemberInfo>() == 24);
+const _: () = assert!(size_of::<ReuseportMemberStats>() == 24);

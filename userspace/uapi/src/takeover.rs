@@ -23,7 +23,7 @@ pub const BUDGET_SHIFT: u32 = 8;
 pub const BUDGET_MASK: u32 = 0xff << BUDGET_SHIFT;
 
 /// Budget value for "never give a session up".
-pub const BUDGET_NEVER: u8 = 255;
+pub const BUDGET_NONE: u8 = 255;
 
 /// The option bits for a no-progress budget: after that many owners in a row died holding unread
 /// data, the session is closed instead of handed on. 0 is the kernel's default.

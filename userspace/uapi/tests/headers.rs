@@ -47,11 +47,14 @@ fn parse(bindings: &str) -> Headers {
 /// Every difference between the contract and `headers`, one sentence each.
 fn differences(headers: &Headers) -> Vec<String> {
     let mut wrong = Vec::new();
-    let constants: [(&str, u64); 12] = [
+    let constants: [(&str, u64); 15] = [
         ("TCP_TAKEOVER", t::TCP_TAKEOVER as u64),
         ("TCP_TAKEOVER_INFO", t::TCP_TAKEOVER_INFO as u64),
         ("TCP_TAKEOVER_EXIT", t::EXIT.into()),
         ("TCP_TAKEOVER_CLOSE", t::CLOSE.into()),
+        ("TCP_TAKEOVER_BUDGET_SHIFT", t::BUDGET_SHIFT.into()),
+        ("TCP_TAKEOVER_BUDGET_MASK", t::BUDGET_MASK.into()),
+        ("TCP_TAKEOVER_BUDGET_NONE", t::BUDGET_NONE.into()),
         ("SO_REUSEPORT_POLICY", r::SO_REUSEPORT_POLICY as u64),
         ("SO_REUSEPORT_MEMBER", r::SO_REUSEPORT_MEMBER as u64),
         ("REUSEPORT_POLICY_NAME_MAX", r::POLICY_NAME_MAX as u64),
@@ -71,6 +74,7 @@ fn differences(headers: &Headers) -> Vec<String> {
         ("tcp_takeover_info", size_of::<t::TcpTakeoverInfo>()),
         ("reuseport_policy_req", size_of::<r::ReuseportPolicyReq>()),
         ("reuseport_member", size_of::<r::ReuseportMember>()),
+        ("reuseport_member_stats", size_of::<r::ReuseportMemberStats>()),
     ];
     for (name, ours) in sizes {
         match headers.sizes.get(name) {
@@ -94,6 +98,8 @@ fn differences(headers: &Headers) -> Vec<String> {
         ("reuseport_member::id", offset_of!(r::ReuseportMember, id)),
         ("reuseport_member::weight", offset_of!(r::ReuseportMember, weight)),
         ("reuseport_member::flags", offset_of!(r::ReuseportMember, flags)),
+        ("reuseport_member_stats::member", offset_of!(r::ReuseportMemberStats, member)),
+        ("reuseport_member_stats::selections", offset_of!(r::ReuseportMemberStats, selections)),
     ];
     for (name, ours) in offsets {
         match headers.offsets.get(name) {

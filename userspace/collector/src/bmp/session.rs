@@ -147,22 +147,21 @@ impl Session {
         let stall = Duration::from_secs(self.shared.limits.bmp_stall.max(1));
         let (mut pending, mut since) = (0, Instant::now());
         loop {
-            let mut guard = tokio::select! {
+            let guard = tokio::select! {
                 biased;
                 () = turned(drain) => return self.finish(fd).await,
                 guard = fd.readable() => match guard {
-                    Ok(guard) => guard,
+                    Ok(guard) => Some(guard),
                     Err(_) => return "exhausted",
                 },
                 () = tokio::time::sleep_until(since + stall), if pending > 0 => {
                     // Half a message that stands still, perhaps because the window is shut: its
                     // bytes are kept raw so that the stream can go on.
                     self.give_up_on_message(fd.get_ref());
-                    pending = 0;
-                    continue;
+                    None
                 }
             };
-            let closed = guard.ready().is_read_closed();
+            let closed = guard.as_ref().is_some_and(|guard| guard.ready().is_read_closed());
             match self.look(fd.get_ref()).await {
                 Look::Went => pending = 0,
                 Look::Waits(n) if closed && n > 0 => {
@@ -170,9 +169,11 @@ impl Session {
                     self.run = RawRun { until: self.offset + n as u64, reason: "truncated" };
                 }
                 Look::Waits(n) => {
-                    guard.clear_ready();
                     if n != pending {
                         (pending, since) = (n, Instant::now());
+                    }
+                    if let Some(mut guard) = guard {
+                        guard.clear_ready();
                     }
                 }
                 Look::Ended(reason) => return reason,
@@ -184,7 +185,7 @@ impl Session {
     async fn finish(&mut self, fd: &AsyncFd<OwnedFd>) -> &'static str {
         // More may come all the time: what is not read now is left to the heir, or without one is
         // lost with the session.
-        let looks = if self.shared.takeover { 1 } else { LAST_LOOKS };
+        let looks = if self.shared.takeover.is_some() { 1 } else { LAST_LOOKS };
         for _ in 0..looks {
             match self.look(fd.get_ref()).await {
                 Look::Went => {}
@@ -192,8 +193,8 @@ impl Session {
                 Look::Ended(reason) => return reason,
             }
         }
-        if self.shared.takeover
-            && takeover::set(fd.get_ref(), takeover::EXIT | takeover::CLOSE).is_err()
+        if let Some(budget) = self.shared.takeover
+            && takeover::set(fd.get_ref(), takeover::EXIT | takeover::CLOSE | budget).is_err()
         {
             return "drain_failed";
         }
@@ -236,7 +237,7 @@ impl Session {
         }
         self.want = PEEK;
         let next = self.offset + batch.consumed as u64;
-        if self.shared.takeover
+        if self.shared.takeover.is_some()
             && (batch.context_changed || self.run != before.0 || self.saved.is_none())
         {
             self.save(next, before.0);
@@ -401,7 +402,7 @@ impl Session {
         let session = SessionRef { peer: self.of.peer, name: &self.of.name, offset: self.offset };
         self.shared.event(&Event::Close { session, reason });
         // An heir needs the check-point; nobody else will.
-        if self.shared.takeover && reason != "drain" {
+        if self.shared.takeover.is_some() && reason != "drain" {
             self.shared.store.remove(About::Session, &self.of.name);
         }
     }

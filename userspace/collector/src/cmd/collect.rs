@@ -63,6 +63,10 @@ pub struct Args {
     /// Whether siblings inherit the sessions of a collector that ends [default: auto].
     #[arg(long, value_enum)]
     takeover: Option<Takeover>,
+    /// Owners of a session that may die in a row without reading on before the kernel ends it; 255 is
+    /// never [default: 0, the kernel's own].
+    #[arg(long, value_name = "N")]
+    takeover_budget: Option<u8>,
     /// Folder for the output files [default: .].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -109,6 +113,7 @@ impl Args {
         over(&mut all.bpf_pin, self.bpf_pin.map(Some));
         over(&mut all.bpf_size, self.bpf_size);
         over(&mut all.takeover, self.takeover);
+        over(&mut all.takeover_budget, self.takeover_budget);
         over(&mut all.out, self.out);
         over(&mut all.state, self.state.map(Some));
         over(&mut all.raw, self.raw.then_some(true));

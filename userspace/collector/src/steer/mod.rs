@@ -39,8 +39,8 @@ pub enum Steer {
 pub struct Plan {
     /// The steering in force.
     pub steer: Steer,
-    /// Whether sessions are left to siblings.
-    pub takeover: bool,
+    /// The budget bits for `TCP_TAKEOVER` if sessions are left to siblings.
+    pub takeover: Option<u32>,
     /// One line about what the kernel lacks of what was asked, if anything.
     pub lacks: Option<String>,
 }
@@ -63,7 +63,8 @@ impl Plan {
             }
             Steering::BpfModulo => Steer::Modulo(bpf::Modulo::new(settings)?),
         };
-        let takeover = settings.takeover == Takeover::Auto && features.takeover;
+        let takeover = (settings.takeover == Takeover::Auto && features.takeover)
+            .then(|| takeover::budget(settings.takeover_budget));
         let mut lacks = Vec::new();
         if settings.steering == Steering::Auto && !features.policy {
             lacks.push("SO_REUSEPORT_POLICY (exporters are spread by the plain hash)");
@@ -83,7 +84,7 @@ impl Plan {
             Steer::Policy(policy) => policy.describe(),
             Steer::Modulo(modulo) => modulo.describe(),
         };
-        format!("steering={steer} takeover={}", if self.takeover { "on" } else { "off" })
+        format!("steering={steer} takeover={}", if self.takeover.is_some() { "on" } else { "off" })
     }
 
     /// Sets what must be set before `bind`.
@@ -95,8 +96,10 @@ impl Plan {
         if let Steer::Policy(policy) = &self.steer {
             policy.join(socket)?;
         }
-        if self.takeover && transport == Transport::Tcp {
-            takeover::set(socket, takeover::EXIT | takeover::CLOSE)?;
+        if let Some(budget) = self.takeover
+            && transport == Transport::Tcp
+        {
+            takeover::set(socket, takeover::EXIT | takeover::CLOSE | budget)?;
         }
         Ok(())
     }
