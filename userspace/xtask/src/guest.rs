@@ -193,7 +193,7 @@ impl Guest<'_> {
         }
         let cpus = if self.icount { 1 } else { self.cpus.max(1) };
         add(&["-smp", &cpus.to_string(), "-m", &self.memory.to_string()]);
-        add(&["-kernel", &self.kernel.image().to_string_lossy()]);
+        add(&["-kernel", &self.kernel.image.to_string_lossy()]);
         add(&["-initrd", &folder.join("initramfs").to_string_lossy()]);
         let mut line = String::from(
             "console=ttyS0,115200 loglevel=7 printk.devkmsg=on panic=-1 random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=180 mitigations=off nokaslr",

@@ -88,12 +88,25 @@ pub(crate) struct Kernel {
     pub(crate) tree: PathBuf,
     /// Name of the base source.
     pub(crate) base: String,
+    /// The image QEMU starts.
+    pub(crate) image: PathBuf,
 }
 
 impl Kernel {
-    /// The image QEMU starts.
-    pub(crate) fn image(&self) -> PathBuf {
-        self.out.join("arch/x86/boot/bzImage")
+    /// Somebody's own image, built elsewhere.
+    pub(crate) fn own(flavour: Flavour, image: &Path) -> Result<Self> {
+        let image =
+            fs::canonicalize(image).with_context(|| format!("--image {}", image.display()))?;
+        let folder = image.parent().unwrap_or(Path::new("/")).to_path_buf();
+        let release = image.display().to_string();
+        Ok(Kernel {
+            flavour,
+            release,
+            out: folder.clone(),
+            tree: folder,
+            base: "own".to_owned(),
+            image,
+        })
     }
 
     /// The stamp of a finished build.
@@ -174,7 +187,8 @@ impl Inputs<'_> {
         let out =
             self.workspace.cache.join("build").join(format!("{}-{}", source.name, flavour.name()));
         let release = format!("{}-telesteer-{}", version(&tree)?, flavour.name());
-        Ok(Kernel { flavour, release, out, tree, base: source.name.clone() })
+        let image = out.join("arch/x86/boot/bzImage");
+        Ok(Kernel { flavour, release, out, tree, base: source.name.clone(), image })
     }
 
     /// The kernel, if it is built from exactly these inputs.
@@ -184,7 +198,7 @@ impl Inputs<'_> {
         }
         let kernel = self.kernel(source, flavour)?;
         let key = self.key(source, flavour, &self.request(flavour)?);
-        Ok((stamped(&kernel.done(), &key) && kernel.image().is_file()).then_some(kernel))
+        Ok((stamped(&kernel.done(), &key) && kernel.image.is_file()).then_some(kernel))
     }
 
     fn build(&self, source: &Source, flavour: Flavour) -> Result<Kernel> {

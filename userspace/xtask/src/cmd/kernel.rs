@@ -28,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let toolbox = Toolbox::ensure(workspace)?;
     let flavours = if options.all { &Flavour::ALL[..] } else { &options.kernel };
     for kernel in kernel::ensure(workspace, &toolbox, &options.source, flavours)? {
-        say(format!("{}: {}", kernel.release, kernel.image().display()));
+        say(format!("{}: {}", kernel.release, kernel.image.display()));
     }
     Ok(ExitCode::SUCCESS)
 }

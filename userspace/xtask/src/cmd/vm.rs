@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `xtask vm`: run one command in a guest.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
 use crate::accel::Accel;
 use crate::guest::{Guest, Step, check_paths};
-use crate::kernel::{self, Flavour};
+use crate::kernel::{self, Flavour, Kernel};
 use crate::run::{clock, say};
 use crate::toolbox::Toolbox;
 use crate::workspace::Workspace;
@@ -46,6 +47,9 @@ pub(crate) struct Shape {
     /// Words for the kernel command line.
     #[arg(long, value_name = "WORDS")]
     pub(crate) append: Option<String>,
+    /// Boot this image instead of building one; its folder must lie in the cache or the checkout.
+    #[arg(long, value_name = "BZIMAGE")]
+    pub(crate) image: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) source: kernel::Options,
 }
@@ -64,8 +68,13 @@ pub(crate) fn in_guest(
 ) -> Result<ExitCode> {
     check_paths(workspace)?;
     let toolbox = Toolbox::ensure(workspace)?;
-    let kernels = kernel::ensure(workspace, &toolbox, &shape.source, &[flavour])?;
-    let kernel = kernels.first().context("no kernel was built")?;
+    let kernel = match &shape.image {
+        Some(image) => Kernel::own(flavour, image)?,
+        None => kernel::ensure(workspace, &toolbox, &shape.source, &[flavour])?
+            .pop()
+            .context("no kernel was built")?,
+    };
+    let kernel = &kernel;
     let accel = if shape.icount { Accel::Tcg } else { Accel::choose(workspace, &toolbox, kernel)? };
     let guest = Guest {
         workspace,
