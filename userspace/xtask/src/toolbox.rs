@@ -31,9 +31,12 @@ pub(crate) struct Toolbox {
 
 /// How to become root in a mount namespace of our own.
 fn enter() -> Result<Vec<&'static str>> {
-    let unshare = ["unshare", "--mount", "--propagation", "private"];
+    // A process namespace too: when xtask dies, whatever it started dies with it.
+    let unshare =
+        ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"];
+    let unshare = [&unshare[..], &["--pid", "--fork", "--kill-child=KILL"]].concat();
     if user_id()? == 0 {
-        return Ok(unshare.to_vec());
+        return Ok(unshare);
     }
     let missing: Vec<&str> =
         ["newuidmap", "newgidmap"].into_iter().filter(|tool| which(tool).is_none()).collect();
@@ -227,7 +230,7 @@ impl Toolbox {
     ) -> Result<Cmd> {
         let argv: Vec<OsString> = argv.into_iter().map(Into::into).collect();
         let mut all = Binds::new();
-        all.bind("/proc", "/proc");
+        all.list.push("mount -t proc proc \"$R/proc\"".to_owned());
         all.bind("/dev", "/dev");
         all.bind("/sys", "/sys");
         all.list.push("mount -t tmpfs -o mode=1777 tmpfs \"$R/tmp\"".to_owned());
@@ -238,7 +241,7 @@ impl Toolbox {
         }
         all.list.extend(binds.list.iter().cloned());
         let script = format!(
-            "set -e; R=$1; shift\n{}\nexec chroot \"$R\" setpriv --pdeathsig KILL sh -c 'cd \"$0\" && exec \"$@\"' \"$@\"",
+            "set -e; R=$1; shift\n{}\nexec chroot \"$R\" sh -c 'cd \"$0\" && exec \"$@\"' \"$@\"",
             all.list.join("\n")
         );
         let enter = enter()?;
