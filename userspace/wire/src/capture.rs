@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use crate::notif::Header;
 use crate::pcap::{Dissector, Error, Reader, Transport};
 use crate::tcp;
 
@@ -41,14 +42,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Version words and nibbles do not overlap: v9 and IPFIX start with a zero octet.
+    /// v9 and IPFIX start with a zero octet, UDP-notif never does, and its header has to fit.
     pub fn of(payload: &[u8]) -> Self {
         match *payload {
             [0, 9 | 10, ..] => Self::Flow,
-            [first, ..] if first >> 5 == 1 => Self::Notif,
+            _ if Header::read(payload).is_ok() => Self::Notif,
             _ => Self::Unknown,
         }
     }
+}
+
+/// Whether a stream that starts like this may be a BMP session: version, a length below 16 MiB.
+pub fn looks_like_bmp(start: &[u8]) -> bool {
+    matches!(start, [3 | 4] | [3 | 4, 0, ..])
 }
 
 /// What reading left out.

@@ -169,7 +169,8 @@ impl Session {
     }
 
     /// A message the strict reading refused: once more assuming path ids if its peer is unknown,
-    /// then once more leaving out what is malformed (RFC 7606's spirit), then raw.
+    /// then once more leaving out what is malformed (RFC 7606's spirit), then raw. A Peer Up whose
+    /// OPENs have no BGP id (FRR's for its Loc-RIB) is read with that of its per-peer header.
     fn second_try(&mut self, message: &[u8], strict: &str) -> (Option<BmpMessage>, Option<String>) {
         let known = Peer::key(message).is_some_and(|key| self.kept.knows(&key));
         let guess = message.get(5) == Some(&0) && !known;
@@ -194,7 +195,11 @@ impl Session {
                 false,
             );
         });
-        match parse(message, &mut context) {
+        let lenient = parse(message, &mut context).or_else(|refused| {
+            let named = with_bgp_ids(message).ok_or(refused)?;
+            parse(&named, &mut context)
+        });
+        match lenient {
             Ok(parsed) => (Some(parsed), Some(format!("partly decoded: {strict}"))),
             Err(_) => (None, Some(strict.to_owned())),
         }
@@ -235,6 +240,33 @@ impl Session {
             }
         }
     }
+}
+
+/// A copy of a Peer Up with the per-peer header's BGP id in those OPENs that have none; `None` if
+/// there is nothing to fill in.
+fn with_bgp_ids(message: &[u8]) -> Option<Vec<u8>> {
+    /// Octets before the OPENs, of a BGP header, and before the BGP id of an OPEN.
+    const OPENS: usize = 68;
+    const HEADER: usize = 19;
+    const BGP_ID: usize = 24;
+    if message.get(5) != Some(&3) {
+        return None;
+    }
+    let id: [u8; 4] = message.get(36..40)?.try_into().ok()?;
+    let id = if id == [0; 4] { [0, 0, 0, 1] } else { id };
+    let mut copy = message.to_vec();
+    let (mut at, mut filled) = (OPENS, false);
+    for _ in 0..2 {
+        let len = u16::from_be_bytes(copy.get(at + 16..at + 18)?.try_into().ok()?);
+        let open = copy.get_mut(at..at + usize::from(len))?;
+        let told = open.get_mut(BGP_ID..BGP_ID + 4)?;
+        if told == [0; 4] {
+            told.copy_from_slice(&id);
+            filled = true;
+        }
+        at += usize::from(len).max(HEADER);
+    }
+    filled.then_some(copy)
 }
 
 /// One strict pass of netgauze's decoder.

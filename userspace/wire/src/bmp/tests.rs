@@ -24,7 +24,7 @@ fn peer(kind: u8, flags: u8, address: u8) -> Vec<u8> {
     header.extend_from_slice(&[0; 12]);
     header.extend_from_slice(if kind == 3 { &[0, 0, 0, 0] } else { &[192, 0, 2, 0] });
     if kind != 3 {
-        header[21] = address;
+        header[25] = address;
     }
     header.extend_from_slice(&65001u32.to_be_bytes());
     header.extend_from_slice(&[192, 0, 2, address]);
@@ -152,6 +152,23 @@ fn peers_nobody_announced_are_accepted() {
     let guessed = session.feed(&route(0, 5, Some(1)));
     assert!(guessed.error.is_none(), "{:?}", guessed.error);
     assert_eq!(session.counters().undecoded, 0);
+}
+
+#[test]
+fn opens_without_a_bgp_id_are_read_with_that_of_the_peer() {
+    let mut message = peer_up(3, 0, true);
+    let open = open(true).len();
+    for at in [68 + 24, 68 + open + 24] {
+        message[at..at + 4].fill(0);
+    }
+    let mut session = Session::new(Limits::default());
+    let decoded = session.feed(&message);
+    assert_eq!(decoded.kind, Kind::PeerUp);
+    assert!(decoded.error.unwrap().starts_with("partly decoded"));
+    // Its capabilities count all the same.
+    let with_path = session.feed(&route(3, 0, Some(7)));
+    assert!(json(&with_path).contains("\"path_id\":7"), "{}", json(&with_path));
+    assert_eq!(session.counters().assumed, 0);
 }
 
 #[test]

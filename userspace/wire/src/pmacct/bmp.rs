@@ -255,8 +255,6 @@ impl BmpLog {
                 Change::EndOfRib => "end-of-rib",
             };
             put(&mut line, "log_type", log_type);
-            let known = route.change == Change::Update;
-            line.extend(if known { told.clone() } else { nothing.clone() });
             let key: RouteKey = (
                 peer_key,
                 if peer.peer_type == 3 { 0 } else { peer.flags & 0x50 },
@@ -267,11 +265,19 @@ impl BmpLog {
                 route.path_id.unwrap_or_default(),
             );
             match route.change {
-                Change::Update => self.rib.announce(key, line.clone()),
-                Change::Withdraw => {
-                    self.rib.withdraw(&key);
+                Change::Update => {
+                    line.extend(told.clone());
+                    self.rib.announce(key, line.clone());
                 }
-                Change::EndOfRib => {}
+                Change::Withdraw => {
+                    // Logged with what is withdrawn; nothing is logged for what was not there.
+                    let Some(mut gone) = self.rib.withdraw(&key) else { continue };
+                    for name in ["timestamp", "log_type"] {
+                        gone.extend(line.remove_entry(name));
+                    }
+                    line = gone;
+                }
+                Change::EndOfRib => line.extend(nothing.clone()),
             }
             sink(line);
         }

@@ -10,7 +10,7 @@ use super::aggregate::Aggregate;
 use super::bmp::BmpLog;
 use super::view::View;
 use super::{Line, Origin, Settings, timestamp};
-use crate::capture::{Item, Kind, Source, Summary};
+use crate::capture::{Item, Kind, Source, Summary, looks_like_bmp};
 use crate::notif::{self, Payload, Pushed};
 use crate::{flow, pcap, tcp};
 
@@ -203,12 +203,13 @@ impl Shaper {
                 }
             }
             tcp::Event::Data { bytes, .. } => {
-                let log = streams.entry(flow).or_insert_with(|| match bytes {
-                    [3 | 4, 0, ..] | [3 | 4] => {
+                let log = streams.entry(flow).or_insert_with(|| {
+                    if looks_like_bmp(bytes) {
                         let members = origin.members.clone();
                         Log::Bmp(Box::new(BmpLog::new(origin.of(flow.0), members)))
+                    } else {
+                        Log::Other
                     }
-                    _ => Log::Other,
                 });
                 if let Log::Bmp(log) = log {
                     log.data(bytes, now_ns, &self.settings, sink);

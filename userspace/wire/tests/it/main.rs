@@ -2,3 +2,4 @@
 //! Integration tests of the decoders, one binary.
 
 mod captures;
+mod fixtures;
