@@ -187,7 +187,7 @@ impl Inputs<'_> {
         let out =
             self.workspace.cache.join("build").join(format!("{}-{}", source.name, flavour.name()));
         let release = format!("{}-telesteer-{}", version(&tree)?, flavour.name());
-        let image = out.join("arch/x86/boot/bzImage");
+        let image = out.join("vmlinux");
         Ok(Kernel { flavour, release, out, tree, base: source.name.clone(), image })
     }
 
@@ -265,10 +265,15 @@ fn configure(
     }
     say(format!("kernel {flavour}: configuring"));
     let log = workspace.logs().join(format!("kernel-{flavour}-config.log"));
+    // Kconfig asks the compiler hundreds of questions each time, so the base is made once.
+    let tiny = kernel.out.with_file_name(format!("{}-{}.tiny", kernel.base, toolbox.key.short()));
     let merge = "set -e
-        make -C \"$1\" O=\"$2\" LLVM=1 tinyconfig
         cp \"$2/.telesteer-request.new\" /tmp/request
-        cd \"$2\" && \"$1/scripts/kconfig/merge_config.sh\" -m -O \"$2\" .config /tmp/request
+        if [ ! -e \"$3\" ]; then
+            make -C \"$1\" O=\"$2\" LLVM=1 tinyconfig
+            cp \"$2/.config\" \"$3.new\" && mv \"$3.new\" \"$3\"
+        fi
+        cd \"$2\" && \"$1/scripts/kconfig/merge_config.sh\" -m -O \"$2\" \"$3\" /tmp/request
         make -C \"$1\" O=\"$2\" LLVM=1 olddefconfig";
     let new = kernel.out.join(".telesteer-request.new");
     fs::write(&new, request).with_context(|| format!("writing {}", new.display()))?;
@@ -276,7 +281,7 @@ fn configure(
         .command(
             &binds(&kernel.tree, &kernel.out),
             Path::new(OUT),
-            ["sh", "-c", merge, "sh", SRC, OUT],
+            ["sh", "-c", merge, "sh", SRC, OUT, &*tiny.to_string_lossy()],
         )?
         .shown(format!("merge_config.sh for the {flavour} kernel"))
         .logged(&log, "configuring", |_, _| {})?;
