@@ -11,6 +11,7 @@
 //! | [`checkpoint`] | what a successor must know |
 //! | [`output`], [`line`], [`events`] | the files |
 //! | [`metrics`] | the counters |
+//! | [`decode`] | captures as the lines the collector would have written |
 //! | [`dedup`] | several outputs merged into one copy of each message |
 //! | [`replay`] | loads and captures sent from many addresses |
 
@@ -18,6 +19,7 @@ pub mod accept;
 pub mod bmp;
 pub mod checkpoint;
 pub mod cmd;
+pub mod decode;
 pub mod dedup;
 pub mod events;
 pub mod line;
