@@ -5,6 +5,7 @@
 mod bmp;
 mod bpf;
 mod collector;
+mod decode;
 mod disk;
 mod flow;
 mod messages;
