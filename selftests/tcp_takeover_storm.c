@@ -254,8 +254,9 @@ static void writer_judge(struct writer *w, int nr, const char *how)
 		sh->lost_bytes += w->p.sent - good;
 		if (!quiet)
 			fprintf(stderr,
-				"stream %u (port %u): %s, %llu of %llu sent, %llu seen, %u owners\n",
-				slot->id, ntohs(w->p.port), how,
+				"stream %u (port %u, cookie %llx): %s, %llu of %llu sent, %llu seen, %u owners\n",
+				slot->id, ntohs(w->p.port),
+				(unsigned long long)slot->cookie, how,
 				(unsigned long long)w->p.sent,
 				(unsigned long long)w->total,
 				(unsigned long long)good, slot->accepted);
@@ -440,7 +441,7 @@ int main(int argc, char **argv)
 	uint32_t seed = time(NULL) ^ getpid(), first_seed;
 	pid_t daemons[MAX_DAEMONS], peers, killer = 0;
 	struct timespec ts = { 0 };
-	long exits, fails, moved;
+	long exits, fails, moved, budget;
 	int i, opt, kills = 0, status;
 	bool ok;
 
@@ -549,6 +550,7 @@ int main(int argc, char **argv)
 	exits = ext("TCPTakeoverExit");
 	fails = ext("TCPTakeoverFail");
 	moved = ext("TCPMigrateReqSuccess");
+	budget = ext("TCPTakeoverBudget");
 	for (i = 0; i < n_daemons; i++) {
 		kill(daemons[i], SIGKILL);
 		reap(daemons[i]);
@@ -557,10 +559,10 @@ int main(int argc, char **argv)
 	/* Without failslab nothing may fail. With it, what failed is known. */
 	ok = !sh->bad && (fail_1_in ? (long)sh->lost <= fails : !sh->lost) &&
 	     exits > 0;
-	printf("kills=%d streams_done=%llu bytes=%llu takeovers=%ld moved_unaccepted=%ld takeover_failed=%ld destroyed=%u streams_destroyed=%llu bad_bytes=%llu streams_lost=%llu lost_bytes=%llu seed=%u %s\n",
+	printf("kills=%d streams_done=%llu bytes=%llu takeovers=%ld moved_unaccepted=%ld takeover_failed=%ld over_budget=%ld destroyed=%u streams_destroyed=%llu bad_bytes=%llu streams_lost=%llu lost_bytes=%llu seed=%u %s\n",
 	       kills, (unsigned long long)sh->done,
 	       (unsigned long long)sh->bytes, exits, moved, fails,
-	       sh->destroyed, (unsigned long long)sh->excused,
+	       budget, sh->destroyed, (unsigned long long)sh->excused,
 	       (unsigned long long)sh->bad, (unsigned long long)sh->lost,
 	       (unsigned long long)sh->lost_bytes, first_seed,
 	       ok ? "ok" : "FAILED");
