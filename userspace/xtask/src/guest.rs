@@ -354,10 +354,14 @@ impl Report {
 /// The shell text the guest's init reads.
 fn job(steps: &[Step], flavour: Flavour) -> String {
     let mut text = format!("export TELESTEER_VM={}\n", flavour.name());
+    // Tells a test that it must not skip what the series brings.
+    if flavour != Flavour::Unpatched {
+        text += "export TELESTEER_GUEST=1\n";
+    }
     for (name, value) in std::env::vars() {
         if name == "RUST_BACKTRACE"
             || name == "RUST_LOG"
-            || name.starts_with("TELESTEER_") && name != "TELESTEER_VM"
+            || name.starts_with("TELESTEER_") && name != "TELESTEER_VM" && name != "TELESTEER_GUEST"
         {
             text += &format!("export {}\n", shell_line([format!("{name}={value}")]));
         }

@@ -75,7 +75,22 @@ pub(crate) fn complaints(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Adds up cargo's `test result:` lines.
+/// Adds up the `test result:` lines of Rust tests; none if there is no such line.
+pub(crate) fn cargo(text: &str) -> Option<Tally> {
+    let mut lines = text.lines().filter_map(cargo_line).peekable();
+    lines.peek()?;
+    Some(lines.fold(Tally::default(), |mut sum, one| {
+        sum.add(one);
+        sum
+    }))
+}
+
+/// The lines that name failed Rust tests.
+pub(crate) fn cargo_complaints(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| line.starts_with("test ") && line.ends_with("FAILED"))
+}
+
+/// Reads one `test result:` line.
 pub(crate) fn cargo_line(line: &str) -> Option<Tally> {
     let rest = line.strip_prefix("test result: ")?;
     let number = |word: &str| {
@@ -109,6 +124,9 @@ mod tests {
         let line = "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s";
         assert_eq!(cargo_line(line), Some(Tally { passed: 3, failed: 1, skipped: 2 }));
         assert_eq!(cargo_line("running 3 tests"), None);
+        assert_eq!(cargo(&format!("x\n{line}\n{line}\n")).unwrap().passed, 6);
+        assert_eq!(cargo("running 3 tests\n"), None);
+        assert_eq!(cargo_complaints("test a ... ok\ntest b ... FAILED\n").count(), 1);
     }
 
     #[test]

@@ -9,13 +9,16 @@ use anyhow::{Context, Result, bail};
 
 use crate::guest::Step;
 use crate::kernel::{Flavour, Kernel, OUT, SRC};
-use crate::run::step;
+use crate::ktap::{self, Tally};
+use crate::run::{cmd, say, step};
 use crate::source::version;
 use crate::toolbox::{Binds, Toolbox};
 use crate::workspace::Workspace;
 
 /// Seconds a test may take on the plain kernel unless its header says otherwise.
 const TIMEOUT: u64 = 120;
+/// Seconds for a crate's integration tests.
+const RUST_TIMEOUT: u64 = 600;
 /// How much slower the debug kernel may be.
 const DEBUG_FACTOR: u64 = 4;
 /// Processors unless the header says otherwise.
@@ -38,6 +41,8 @@ pub(crate) struct Test {
     pub(crate) program: PathBuf,
     /// Its arguments.
     pub(crate) arguments: Vec<String>,
+    /// Where it starts; the checkout if none.
+    pub(crate) dir: Option<PathBuf>,
 }
 
 impl Test {
@@ -46,7 +51,7 @@ impl Test {
         let factor = if flavour == Flavour::Debug { DEBUG_FACTOR } else { 1 };
         Step {
             name: self.name.clone(),
-            dir: workspace.root.clone(),
+            dir: self.dir.clone().unwrap_or_else(|| workspace.root.clone()),
             argv: std::iter::once(self.program.to_string_lossy().into_owned())
                 .chain(self.arguments.iter().cloned())
                 .collect(),
@@ -98,6 +103,7 @@ fn header(path: &Path, text: &str) -> Result<Test> {
         same_output: false,
         program: path.to_path_buf(),
         arguments: Vec::new(),
+        dir: None,
     };
     for line in text.lines().take_while(|line| line.starts_with('#')) {
         let Some((key, value)) = line.trim_start_matches('#').split_once(':') else { continue };
@@ -175,6 +181,7 @@ pub(crate) fn selftests(
             same_output: false,
             program: out.join(&name),
             arguments: Vec::new(),
+            dir: None,
             name,
         })
         .collect())
@@ -196,6 +203,78 @@ fn programs(makefile: &str) -> Vec<String> {
 pub(crate) fn headers(workspace: &Workspace, toolbox: &Toolbox, kernel: &Kernel) -> Result<()> {
     let log = workspace.logs().join("kernel-headers.log");
     kernel.make(toolbox, &["headers".to_owned()])?.logged(&log, "kernel headers", |_, _| {})
+}
+
+/// An integration test of one of our crates, built on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RustTest {
+    /// `crate folder/target`.
+    pub(crate) name: String,
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// Where cargo would start it.
+    pub(crate) dir: PathBuf,
+}
+
+/// Builds the workspace's tests and lists the integration tests among them.
+pub(crate) fn rust_tests(workspace: &Workspace) -> Result<Vec<RustTest>> {
+    let text = cmd("cargo")
+        .args(["test", "--release", "--workspace", "--no-run", "--message-format=json", "--quiet"])
+        .dir(&workspace.root)
+        .output()?;
+    Ok(text.lines().filter_map(artifact).collect())
+}
+
+fn artifact(line: &str) -> Option<RustTest> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let target = &message["target"];
+    if message["reason"] != "compiler-artifact" || target["kind"] != serde_json::json!(["test"]) {
+        return None;
+    }
+    let program = PathBuf::from(message["executable"].as_str()?);
+    let dir = Path::new(message["manifest_path"].as_str()?).parent()?.to_path_buf();
+    let name = format!("{}/{}", stem(&dir), target["name"].as_str()?);
+    Some(RustTest { name, program, dir })
+}
+
+/// Crates whose integration tests mean something in a guest: they talk to the kernel.
+const ON_KERNELS: &[&str] = &["collector/", "sys/", "scene/"];
+
+/// The integration tests that also run in guests, on every kernel.
+pub(crate) fn guest_tests(built: &[RustTest]) -> Vec<Test> {
+    built
+        .iter()
+        .filter(|test| ON_KERNELS.iter().any(|prefix| test.name.starts_with(prefix)))
+        .map(|test| Test {
+            name: test.name.clone(),
+            kernels: Flavour::ALL.to_vec(),
+            timeout: RUST_TIMEOUT,
+            cpus: CPUS,
+            same_output: false,
+            program: test.program.clone(),
+            arguments: vec!["--test-threads=2".to_owned()],
+            dir: Some(test.dir.clone()),
+        })
+        .collect()
+}
+
+/// Compares the contract crate with the patched headers; the toolbox has bindgen.
+pub(crate) fn contract(toolbox: &Toolbox, kernel: &Kernel, built: &[RustTest]) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut binds = Binds::new();
+    binds.bind(&kernel.out, OUT);
+    for test in built.iter().filter(|test| test.name.starts_with("uapi/")) {
+        let (status, said) = toolbox
+            .command(&binds, &test.dir, [test.program.as_os_str()])?
+            .env("TELESTEER_KHEADERS", format!("{OUT}/usr/include"))
+            .verdict()?;
+        let counted = ktap::cargo(&said).unwrap_or_default();
+        if !status.success() {
+            say(format!("{} against the patched headers:\n{}", test.name, said.trim_end()));
+        }
+        tally.add(if status.success() == (counted.failed == 0) { counted } else { Tally::FAIL });
+    }
+    Ok(tally)
 }
 
 /// Builds the canary module against `kernel`, outside the checkout's source folder.
@@ -236,6 +315,19 @@ mod tests {
     fn programs_are_read_from_the_makefile() {
         let text = "TEST_GEN_PROGS := a \\\n\tb\nTEST_GEN_PROGS += c\nTEST_GEN_FILES := d\nX := $(TEST_GEN_PROGS)\n";
         assert_eq!(programs(text), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn integration_tests_are_read_from_cargo() {
+        let line = r#"{"reason":"compiler-artifact","manifest_path":"/c/userspace/collector/Cargo.toml","target":{"kind":["test"],"name":"it"},"executable":"/t/it-1"}"#;
+        let test = artifact(line).unwrap();
+        assert_eq!(
+            (test.name.as_str(), test.dir.as_path()),
+            ("collector/it", Path::new("/c/userspace/collector"))
+        );
+        assert_eq!(guest_tests(&[test])[0].kernels.len(), 3);
+        assert_eq!(artifact(&line.replace("[\"test\"]", "[\"bin\"]")), None);
+        assert_eq!(artifact("not json"), None);
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl Toolbox {
     }
 
     fn make(&self, home: &Path, packages: &[&str]) -> Result<()> {
+        enter()?; // before anything is fetched
         fs::create_dir_all(home).with_context(|| format!("making {}", home.display()))?;
         let base = home.join("base");
         if !stamped(&base, &self.key) {

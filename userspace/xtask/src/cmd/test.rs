@@ -137,13 +137,20 @@ fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
             .dir(&workspace.root)
             .run()
     })?;
+    let built = step("userspace tests", || suite::rust_tests(workspace))?;
     let mut tests = suite::selftests(workspace, &toolbox, patched)?;
+    tests.extend(suite::guest_tests(&built));
     tests.extend(suite::scripts(workspace)?);
     tests.retain(|test| options.wants(&test.name));
     let accel = Accel::choose(workspace, &toolbox, patched)?;
     say(format!("guests run on {}", accel.name()));
     let lab = Lab { workspace, toolbox: &toolbox, accel };
     let mut tally = Tally::default();
+    if options.wants("contract") {
+        let found = suite::contract(&toolbox, patched, &built)?;
+        say(format!("contract against the patched headers: {found}"));
+        tally.add(found);
+    }
     let mut outputs = BTreeMap::new();
     for kernel in &kernels {
         if !options.flavours().contains(&kernel.flavour) {
@@ -308,7 +315,7 @@ fn judge(test: &Test, flavour: Flavour, outcome: &Outcome, report: &Report, inde
     let label = format!("{} [{}]", test.name, flavour.name());
     let output = fs::read(&outcome.out).unwrap_or_default();
     let output = String::from_utf8_lossy(&output);
-    let counted = ktap::ktap(&output).map(Tally::no_skips);
+    let counted = ktap::ktap(&output).or_else(|| ktap::cargo(&output)).map(Tally::no_skips);
     let good = outcome.status == Some(0);
     let mut tally = match (counted, good) {
         (Some(tally), true) => tally,
@@ -335,7 +342,7 @@ fn judge(test: &Test, flavour: Flavour, outcome: &Outcome, report: &Report, inde
                 tail(&report.console, SHOWN)
             ),
         }
-        for line in ktap::complaints(&output) {
+        for line in ktap::complaints(&output).into_iter().chain(ktap::cargo_complaints(&output)) {
             println!("  {line}");
         }
         for splat in splats {
@@ -361,6 +368,7 @@ mod tests {
             same_output: true,
             program: "/bin/true".into(),
             arguments: Vec::new(),
+            dir: None,
         }
     }
 
