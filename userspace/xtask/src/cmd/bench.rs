@@ -12,7 +12,6 @@ use crate::cmd::vm::{Shape, in_guest};
 use crate::kernel::Flavour;
 use crate::run::{say, step};
 use crate::toolbox::{Binds, Toolbox};
-use crate::toolbox::{Binds, Toolbox};
 use crate::workspace::Workspace;
 
 /// A measurement.
@@ -50,9 +49,6 @@ pub(crate) struct Options {
     /// Which kernel, for those that run in a guest.
     #[arg(long, value_enum, default_value = "plain")]
     kernel: Flavour,
-    /// Run in a guest even what runs on this machine's own kernel by default.
-    #[arg(long)]
-    guest: bool,
     #[command(flatten)]
     shape: Shape,
     /// Arguments for the program.
@@ -108,17 +104,5 @@ fn collect(workspace: &Workspace, options: &Options, out: &Path) -> Result<ExitC
     let mut command = scene(workspace, "bench-collect", out);
     command.extend(options.arguments.iter().cloned());
     let status = toolbox.command(&Binds::new(), &workspace.root, command)?.status()?;
-    Ok(super::exit(status.code()))
-}
-
-/// Runs a command in the toolbox, in a network namespace of its own.
-fn on_host(workspace: &Workspace, command: &[String]) -> Result<ExitCode> {
-    let toolbox = Toolbox::ensure(workspace)?;
-    say("runs on this machine's own kernel");
-    let wrapped = ["unshare", "-n", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(command.iter().cloned());
-    let status = toolbox.command(&Binds::new(), &workspace.root, wrapped)?.status()?;
     Ok(super::exit(status.code()))
 }
