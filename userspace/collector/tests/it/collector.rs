@@ -42,9 +42,9 @@ pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T 
 
 /// A running collector.
 pub(crate) struct Collector {
-    pub child: Child,
-    pub addr: Ipv4Addr,
-    pub out: PathBuf,
+    pub(crate) child: Child,
+    pub(crate) addr: Ipv4Addr,
+    pub(crate) out: PathBuf,
     stderr: Arc<Mutex<String>>,
     metrics: SocketAddr,
     _dir: Option<tempfile::TempDir>,
@@ -52,21 +52,21 @@ pub(crate) struct Collector {
 
 /// How to start one.
 pub(crate) struct Start {
-    pub addr: Ipv4Addr,
-    pub instance: u64,
-    pub state: Option<PathBuf>,
-    pub args: Vec<String>,
+    pub(crate) addr: Ipv4Addr,
+    pub(crate) instance: u64,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) args: Vec<String>,
     /// A command that runs the collector, to change its limits.
-    pub wrapper: Vec<String>,
+    pub(crate) wrapper: Vec<String>,
 }
 
 impl Start {
-    pub fn new(args: &[&str]) -> Self {
+    pub(crate) fn new(args: &[&str]) -> Self {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         Self { addr: own_address(), instance: 1, state: None, args, wrapper: Vec::new() }
     }
 
-    pub fn run(self) -> Collector {
+    pub(crate) fn run(self) -> Collector {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let binary = env!("CARGO_BIN_EXE_telesteer");
@@ -112,34 +112,34 @@ impl Start {
 }
 
 impl Collector {
-    pub fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         Start::new(args).run()
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
-    pub fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect((self.addr, 1790)).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
     }
 
     /// An exporter that sends to `port`.
-    pub fn exporter(&self, port: u16) -> UdpSocket {
+    pub(crate) fn exporter(&self, port: u16) -> UdpSocket {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket.connect((self.addr, port)).unwrap();
         socket
     }
 
     /// The whole lines of one kind of output.
-    pub fn lines(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn lines(&self, kind: &str) -> Vec<Value> {
         lines(&self.out, kind)
     }
 
     /// Waits until there are `count` lines of one kind.
-    pub fn wait_lines(&self, kind: &str, count: usize) -> Vec<Value> {
+    pub(crate) fn wait_lines(&self, kind: &str, count: usize) -> Vec<Value> {
         wait_for(&format!("{count} {kind} lines; {}", self.stderr()), || {
             let lines = self.lines(kind);
             (lines.len() >= count).then_some(lines)
@@ -147,7 +147,7 @@ impl Collector {
     }
 
     /// A resource of the metrics server.
-    pub fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.metrics).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         let mut reply = String::new();
@@ -157,25 +157,25 @@ impl Collector {
         body.to_owned()
     }
 
-    pub fn counter(&self, name: &str) -> u64 {
+    pub(crate) fn counter(&self, name: &str) -> u64 {
         let status: Value = serde_json::from_str(&self.get("/status")).unwrap();
         status["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name}"))
     }
 
-    pub fn wait_counter(&self, name: &str, least: u64) {
+    pub(crate) fn wait_counter(&self, name: &str, least: u64) {
         wait_for(&format!("{name} reaches {least}"), || {
             (self.counter(name) >= least).then_some(())
         });
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM; gives the exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         wait_for("the end after SIGTERM", || self.child.try_wait().unwrap()).code()
