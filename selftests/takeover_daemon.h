@@ -59,7 +59,7 @@ struct cmd {
 
 struct rep {
 	int ret;	/* result or -errno */
-	uint64_t cookie;
+	__u64 cookie;
 	int takeover;
 	struct tcp_takeover_info info;
 };
@@ -70,7 +70,7 @@ struct daemon {
 };
 
 /* Byte number i of every stream. */
-static inline unsigned char pattern(uint64_t i)
+static inline unsigned char pattern(__u64 i)
 {
 	return (i * 7 + (i >> 8) * 3 + (i >> 16)) & 0xff;
 }
@@ -140,7 +140,7 @@ static inline int do_accept(int lfd, int wait_ms)
 }
 
 /* Returns the number of bytes that were as they should be. */
-static inline int do_read(int fd, uint64_t *pos, int len, int flags)
+static inline int do_read(int fd, __u64 *pos, int len, int flags)
 {
 	unsigned char buf[65536];
 	int done = 0, n, i;
@@ -170,15 +170,15 @@ static inline int do_sockmap(int fd)
 {
 #ifdef __NR_bpf
 	struct {
-		uint32_t type, key_size, value_size, max_entries;
+		__u32 type, key_size, value_size, max_entries;
 		char rest[100];
 	} create = { .type = 15 /* BPF_MAP_TYPE_SOCKMAP */, .key_size = 4,
 		     .value_size = 4, .max_entries = 1 };
 	struct {
-		uint32_t map_fd, pad;
-		uint64_t key, value, flags;
+		__u32 map_fd, pad;
+		__u64 key, value, flags;
 	} update = { 0 };
-	uint32_t key = 0, value = fd;
+	__u32 key = 0, value = fd;
 	int map;
 
 	map = syscall(__NR_bpf, 0 /* BPF_MAP_CREATE */, &create, 72);
@@ -192,7 +192,7 @@ static inline int do_sockmap(int fd)
 		return -errno;
 	return map;
 #else
-	return -ENOSYS;
+	return -EOPNOTSUPP;
 #endif
 }
 
@@ -217,7 +217,7 @@ static inline void daemon_main(int ctl, int family)
 	struct linger lin = { .l_onoff = 1 };
 	struct sockaddr sa = { .sa_family = AF_UNSPEC };
 	int fds[MAX_SESSIONS], n = 0, lfd = -1, fd, i;
-	uint64_t pos[MAX_SESSIONS] = { 0 };
+	__u64 pos[MAX_SESSIONS] = { 0 };
 	struct cmd cmd;
 	struct rep rep;
 
@@ -317,7 +317,7 @@ static inline void daemon_main(int ctl, int family)
 		case OP_EXIT:
 			exit(0);
 		case OP_SEGV:
-			*(volatile int *)NULL = 0;
+			raise(SIGSEGV);
 		}
 		if (send(ctl, &rep, sizeof(rep), MSG_NOSIGNAL) < 0)
 			break;
@@ -359,10 +359,10 @@ static inline int daemon_start(struct daemon *d, int family)
 	return daemon_start_spare(d, family, -1);
 }
 
-static inline void tell(struct daemon *d, enum op op, int a, int b, int c,
+static inline void tell(struct daemon *d, enum op what, int a, int b, int c,
 			int e)
 {
-	struct cmd cmd = { op, a, b, c, e };
+	struct cmd cmd = { what, a, b, c, e };
 
 	if (send(d->ctl, &cmd, sizeof(cmd), MSG_NOSIGNAL) < 0)
 		perror("tell");
@@ -380,10 +380,10 @@ static inline int answer(struct daemon *d, struct rep *rep)
 	return rep->ret;
 }
 
-static inline int ask(struct daemon *d, struct rep *rep, enum op op, int a,
+static inline int ask(struct daemon *d, struct rep *rep, enum op what, int a,
 		      int b, int c, int e)
 {
-	tell(d, op, a, b, c, e);
+	tell(d, what, a, b, c, e);
 	return answer(d, rep);
 }
 

@@ -24,8 +24,8 @@
 
 struct peer {
 	int fd;
-	uint64_t sent;
-	uint16_t port;	/* its own, network order */
+	__u64 sent;
+	__u16 port;	/* its own, network order */
 };
 
 struct seen {
@@ -73,7 +73,7 @@ static inline int wire_capture(void)
 /* Adds up what has been captured so far; @port 0: all peers. Returns -1 if the
  * capture is not complete.
  */
-static inline int wire_scan(int cap, uint16_t port, struct seen *seen)
+static inline int wire_scan(int cap, __u16 port, struct seen *seen)
 {
 	struct tpacket_stats st;
 	socklen_t len = sizeof(st);
@@ -87,7 +87,7 @@ static inline int wire_scan(int cap, uint16_t port, struct seen *seen)
 			l4 = 40;
 		else
 			continue;
-		if (memcmp(b + l4, (uint16_t []){ htons(PORT) }, 2) ||
+		if (memcmp(b + l4, (__u16 []){ htons(PORT) }, 2) ||
 		    (port && memcmp(b + l4 + 2, &port, 2)))
 			continue;
 		seen->fin += b[l4 + 13] & 1;
@@ -115,13 +115,13 @@ static inline long mib(const char *block, const char *name)
 	while (fgets(names, sizeof(names), f) && fgets(vals, sizeof(vals), f)) {
 		if (strncmp(names, block, n) || names[n] != ':')
 			continue;
-		a = strtok_r(names, " \n", &sa);
-		b = strtok_r(vals, " \n", &sb);
+		a = strtok_r(names, "\n ", &sa);
+		b = strtok_r(vals, "\n ", &sb);
 		while (a && b) {
 			if (!strcmp(a, name))
 				val = atol(b);
-			a = strtok_r(NULL, " \n", &sa);
-			b = strtok_r(NULL, " \n", &sb);
+			a = strtok_r(NULL, "\n ", &sa);
+			b = strtok_r(NULL, "\n ", &sb);
 		}
 	}
 	fclose(f);
@@ -223,7 +223,7 @@ static inline bool peer_flushed(struct peer *p)
 /* SOCK_DESTROY for the server's end of an IPv4 connection. Without its cookie
  * the kernel takes the listener if there is no such connection.
  */
-static inline int destroy_server_end(struct peer *p, uint64_t cookie)
+static inline int destroy_server_end(struct peer *p, __u64 cookie)
 {
 	struct {
 		struct nlmsghdr nlh;

@@ -26,19 +26,35 @@ FIXTURE_VARIANT(takeover)
 	bool on;
 };
 
-#define VARIANT(_name, _family, _mapped)				\
-FIXTURE_VARIANT_ADD(takeover, _name)					\
-{									\
-	.family = _family, .mapped = _mapped, .on = true,		\
-};									\
-FIXTURE_VARIANT_ADD(takeover, _name##_off)				\
-{									\
-	.family = _family, .mapped = _mapped, .on = false,		\
-}
+FIXTURE_VARIANT_ADD(takeover, v4)
+{
+	.family = AF_INET, .mapped = false, .on = true,
+};
 
-VARIANT(v4, AF_INET, false);
-VARIANT(v6, AF_INET6, false);
-VARIANT(v4_mapped, AF_INET6, true);
+FIXTURE_VARIANT_ADD(takeover, v4_off)
+{
+	.family = AF_INET, .mapped = false, .on = false,
+};
+
+FIXTURE_VARIANT_ADD(takeover, v6)
+{
+	.family = AF_INET6, .mapped = false, .on = true,
+};
+
+FIXTURE_VARIANT_ADD(takeover, v6_off)
+{
+	.family = AF_INET6, .mapped = false, .on = false,
+};
+
+FIXTURE_VARIANT_ADD(takeover, v4_mapped)
+{
+	.family = AF_INET6, .mapped = true, .on = true,
+};
+
+FIXTURE_VARIANT_ADD(takeover, v4_mapped_off)
+{
+	.family = AF_INET6, .mapped = true, .on = false,
+};
 
 #define OPT(_val)	(variant->on ? (_val) : 0)
 
@@ -73,13 +89,15 @@ static int connect_to(struct daemon *d, struct peer *p, int family,
 /* "a" has accepted a session and then "b" begins to listen. */
 #define BEGIN(_val)							\
 do {									\
-	ASSERT_EQ(0, d_listen(&self->a, OPT(_val), 64));		\
+	int _opt = OPT(_val);						\
+									\
+	ASSERT_EQ(0, d_listen(&self->a, _opt, 64));			\
 	ASSERT_EQ(0, connect_to(&self->a, &self->p,			\
 				peer_family(variant->family,		\
 					    variant->mapped),		\
 				&self->rep));				\
-	EXPECT_EQ(OPT(_val), self->rep.takeover);			\
-	ASSERT_EQ(0, d_listen(&self->b, OPT(_val), 64));		\
+	EXPECT_EQ(_opt, self->rep.takeover);				\
+	ASSERT_EQ(0, d_listen(&self->b, _opt, 64));			\
 } while (0)
 
 /* The session has gone to @_d, which reads @_n bytes of what is queued and
@@ -87,13 +105,15 @@ do {									\
  */
 #define EXPECT_KEPT(_d, _n)						\
 do {									\
-	uint64_t cookie = self->rep.cookie;				\
+	__u64 _cookie = self->rep.cookie;				\
+	struct daemon *_heir = (_d);					\
+	int _queued = (_n);						\
 									\
-	ASSERT_EQ(0, d_accept(_d, &self->rep));				\
-	EXPECT_EQ(cookie, self->rep.cookie);				\
-	EXPECT_EQ(_n, self->rep.info.tti_bytes_queued);			\
+	ASSERT_EQ(0, d_accept(_heir, &self->rep));			\
+	EXPECT_EQ(_cookie, self->rep.cookie);				\
+	EXPECT_EQ(_queued, self->rep.info.tti_bytes_queued);		\
 	ASSERT_EQ(1000, peer_send(&self->p, 1000, 0));			\
-	EXPECT_EQ((_n) + 1000, d_read(_d, 0, (_n) + 1000));		\
+	EXPECT_EQ(_queued + 1000, d_read(_heir, 0, _queued + 1000));	\
 	EXPECT_TRUE(peer_quiet(&self->p));				\
 	ASSERT_EQ(0, wire_scan(self->cap, 0, &self->seen));		\
 	EXPECT_EQ(0, self->seen.fin);					\
@@ -104,10 +124,12 @@ do {									\
 
 #define EXPECT_LOST(_d, _how)						\
 do {									\
-	EXPECT_STREQ(_how, peer_end(&self->p));				\
+	const char *_end = (_how);					\
+									\
+	EXPECT_STREQ(_end, peer_end(&self->p));				\
 	EXPECT_TRUE(d_no_accept(_d));					\
 	ASSERT_EQ(0, wire_scan(self->cap, 0, &self->seen));		\
-	EXPECT_LT(0, strcmp(_how, "FIN") ? self->seen.rst :		\
+	EXPECT_LT(0, strcmp(_end, "FIN") ? self->seen.rst :		\
 					   self->seen.fin);		\
 	EXPECT_EQ(0, ext("TCPTakeoverExit"));				\
 	EXPECT_EQ(0, ext("TCPTakeoverClose"));				\
@@ -234,7 +256,7 @@ TEST_F(takeover, sigkill_close_mode)
 /* The heir sleeps in poll() before anything happens. */
 TEST_F(takeover, wakes_heir)
 {
-	uint64_t cookie;
+	__u64 cookie;
 
 	BEGIN(T_EXIT);
 	cookie = self->rep.cookie;
@@ -291,7 +313,7 @@ static int receive_fd(int ctl)
 TEST_F(takeover, scm_rights_in_flight)
 {
 	struct pollfd pfd = { .events = POLLIN };
-	uint64_t pos = 0;
+	__u64 pos = 0;
 	int fd;
 
 	BEGIN(T_EXIT);

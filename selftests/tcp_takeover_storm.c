@@ -28,33 +28,33 @@
 
 /* One slot per stream that is being written; ids are never used twice. */
 struct slot {
-	uint32_t id;
-	uint64_t good;		/* id << 32 | offset up to which it was seen */
-	uint64_t cookie;	/* of the server's end, once it was accepted */
-	uint32_t accepted;	/* times an owner got it */
-	uint32_t destroyed;	/* id that was destroyed on purpose */
+	__u32 id;
+	__u64 good;		/* id << 32 | offset up to which it was seen */
+	__u64 cookie;	/* of the server's end, once it was accepted */
+	__u32 accepted;	/* times an owner got it */
+	__u32 destroyed;	/* id that was destroyed on purpose */
 };
 
 struct shared {
-	uint32_t slot_of_port[65536];	/* + 1 */
+	__u32 slot_of_port[65536];	/* + 1 */
 	struct slot slot[MAX_STREAMS];
-	uint64_t bad;			/* bytes that were not as they should */
-	uint64_t bytes;
-	uint32_t stop;
-	uint32_t destroyed;
-	uint64_t done, lost, lost_bytes, excused;
+	__u64 bad;			/* bytes that were not as they should */
+	__u64 bytes;
+	__u32 stop;
+	__u32 destroyed;
+	__u64 done, lost, lost_bytes, excused;
 };
 
 static struct shared *sh;
 static int n_kills = 100, n_daemons = 4, n_streams = 64, fail_1_in, destroy;
 static bool quiet;
 
-static unsigned char stream_byte(uint32_t id, uint64_t i)
+static unsigned char stream_byte(__u32 id, __u64 i)
 {
 	return pattern(i + id * 0x9e3779b9ULL);
 }
 
-static uint32_t rnd(uint32_t *state)
+static __u32 rnd(__u32 *state)
 {
 	*state ^= *state << 13;
 	*state ^= *state >> 17;
@@ -67,15 +67,15 @@ static uint32_t rnd(uint32_t *state)
 struct session {
 	int fd;
 	struct slot *slot;
-	uint32_t id;
-	uint64_t pos;
+	__u32 id;
+	__u64 pos;
 };
 
 static struct slot *slot_of(int fd)
 {
 	struct sockaddr_in6 sa;
 	socklen_t len = sizeof(sa);
-	uint32_t n;
+	__u32 n;
 
 	if (getpeername(fd, (void *)&sa, &len))
 		return NULL;
@@ -85,19 +85,19 @@ static struct slot *slot_of(int fd)
 }
 
 /* The slot may belong to another stream already, if this one was reset. */
-static void note_good(struct session *s, uint64_t pos)
+static void note_good(struct session *s, __u64 pos)
 {
-	uint64_t old = __atomic_load_n(&s->slot->good, __ATOMIC_RELAXED);
+	__u64 old = __atomic_load_n(&s->slot->good, __ATOMIC_RELAXED);
 
-	while (old >> 32 == s->id && (uint32_t)old < pos &&
+	while (old >> 32 == s->id && (__u32)old < pos &&
 	       !__atomic_compare_exchange_n(&s->slot->good, &old,
-					    (uint64_t)s->id << 32 | pos, false,
+					    (__u64)s->id << 32 | pos, false,
 					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		;
 }
 
 /* Returns false at the end of the stream. */
-static bool serve(struct session *s, char *buf, size_t size, uint32_t *seed)
+static bool serve(struct session *s, char *buf, size_t size, __u32 *seed)
 {
 	ssize_t n, i, take;
 
@@ -105,7 +105,7 @@ static bool serve(struct session *s, char *buf, size_t size, uint32_t *seed)
 	if (n < 0)
 		return errno == EAGAIN;
 	if (!n) {
-		uint64_t all = s->pos;
+		__u64 all = s->pos;
 
 		send(s->fd, &all, sizeof(all), MSG_NOSIGNAL | MSG_DONTWAIT);
 		return false;
@@ -125,7 +125,7 @@ static bool serve(struct session *s, char *buf, size_t size, uint32_t *seed)
 	return true;
 }
 
-static void storm_daemon(int family, int ready, uint32_t seed)
+static void storm_daemon(int family, int ready, __u32 seed)
 {
 	static struct session sessions[65536];
 	static char buf[65536];
@@ -194,13 +194,13 @@ static void storm_daemon(int family, int ready, uint32_t seed)
 
 struct writer {
 	struct peer p;
-	uint64_t total;
+	__u64 total;
 	bool shut;
 };
 
-static int writer_start(struct writer *w, int nr, uint32_t *seed, int family)
+static int writer_start(struct writer *w, int nr, __u32 *seed, int family)
 {
-	static uint32_t next_id;
+	static __u32 next_id;
 	struct sockaddr_in6 any = { .sin6_family = family };
 	struct sockaddr_in6 sa = { .sin6_family = family };
 	struct slot *slot = &sh->slot[nr];
@@ -213,7 +213,7 @@ static int writer_start(struct writer *w, int nr, uint32_t *seed, int family)
 	    getsockname(fd, (void *)&sa, &len))
 		return -errno;
 	slot->id = ++next_id;
-	__atomic_store_n(&slot->good, (uint64_t)slot->id << 32,
+	__atomic_store_n(&slot->good, (__u64)slot->id << 32,
 			 __ATOMIC_RELEASE);
 	slot->cookie = 0;
 	slot->accepted = 0;
@@ -242,7 +242,7 @@ static int writer_start(struct writer *w, int nr, uint32_t *seed, int family)
 static void writer_judge(struct writer *w, int nr, const char *how)
 {
 	struct slot *slot = &sh->slot[nr];
-	uint64_t good = (uint32_t)__atomic_load_n(&slot->good,
+	__u64 good = (__u32)__atomic_load_n(&slot->good,
 						  __ATOMIC_ACQUIRE);
 
 	if (good >= w->total) {
@@ -266,11 +266,11 @@ static void writer_judge(struct writer *w, int nr, const char *how)
 }
 
 /* Returns false when the connection has ended. */
-static bool writer_go(struct writer *w, int nr, uint32_t *seed)
+static bool writer_go(struct writer *w, int nr, __u32 *seed)
 {
 	static unsigned char buf[65536];
 	struct slot *slot = &sh->slot[nr];
-	uint64_t all;
+	__u64 all;
 	ssize_t n;
 	size_t i, len;
 
@@ -298,7 +298,7 @@ over:
 	return false;
 }
 
-static void storm_peers(uint32_t seed)
+static void storm_peers(__u32 seed)
 {
 	static struct writer w[MAX_STREAMS];
 	static struct pollfd pfd[MAX_STREAMS];
@@ -344,7 +344,7 @@ static void storm_peers(uint32_t seed)
 
 /* -- ss -K -- */
 
-static void storm_destroy(uint32_t seed)
+static void storm_destroy(__u32 seed)
 {
 	struct timespec ts = { 0 };
 
@@ -352,10 +352,10 @@ static void storm_destroy(uint32_t seed)
 	while (!sh->stop) {
 		int port = rnd(&seed) % 65536, i;
 		struct peer p;
-		uint32_t was;
+		__u32 was;
 
 		for (i = 0; i < 65536; i++, port = (port + 1) % 65536) {
-			uint32_t n = sh->slot_of_port[port];
+			__u32 n = sh->slot_of_port[port];
 
 			/* the IPv4 ones */
 			if (!n || !((n - 1) & 1) || !sh->slot[n - 1].cookie)
@@ -410,7 +410,7 @@ static int failslab_on(void)
 	return err;
 }
 
-static pid_t spawn_daemon(int nr, uint32_t seed)
+static pid_t spawn_daemon(int nr, __u32 seed)
 {
 	int pfd[2];
 	pid_t pid;
@@ -438,7 +438,7 @@ static void reap(pid_t pid)
 
 int main(int argc, char **argv)
 {
-	uint32_t seed = time(NULL) ^ getpid(), first_seed;
+	__u32 seed = time(NULL) ^ getpid(), first_seed;
 	pid_t daemons[MAX_DAEMONS], peers, killer = 0;
 	struct timespec ts = { 0 };
 	long exits, fails, moved, budget;
@@ -559,10 +559,13 @@ int main(int argc, char **argv)
 	/* Without failslab nothing may fail. With it, what failed is known. */
 	ok = !sh->bad && (fail_1_in ? (long)sh->lost <= fails : !sh->lost) &&
 	     exits > 0;
-	printf("kills=%d streams_done=%llu bytes=%llu takeovers=%ld moved_unaccepted=%ld takeover_failed=%ld over_budget=%ld destroyed=%u streams_destroyed=%llu bad_bytes=%llu streams_lost=%llu lost_bytes=%llu seed=%u %s\n",
-	       kills, (unsigned long long)sh->done,
-	       (unsigned long long)sh->bytes, exits, moved, fails,
-	       budget, sh->destroyed, (unsigned long long)sh->excused,
+	printf("kills=%d streams_done=%llu bytes=%llu", kills,
+	       (unsigned long long)sh->done, (unsigned long long)sh->bytes);
+	printf(" takeovers=%ld moved_unaccepted=%ld", exits, moved);
+	printf(" takeover_failed=%ld over_budget=%ld", fails, budget);
+	printf(" destroyed=%u streams_destroyed=%llu", sh->destroyed,
+	       (unsigned long long)sh->excused);
+	printf(" bad_bytes=%llu streams_lost=%llu lost_bytes=%llu seed=%u %s\n",
 	       (unsigned long long)sh->bad, (unsigned long long)sh->lost,
 	       (unsigned long long)sh->lost_bytes, first_seed,
 	       ok ? "ok" : "FAILED");
