@@ -153,7 +153,7 @@ pub fn account(name: &str, folder: &Path, ports: Ports, max_bytes: u64) -> Resul
     let udp = datagrams.settle(&timeline, &mut moves);
     let mut phase = Phase {
         name: name.to_string(),
-        policy: info.policy.or(info.steering).unwrap_or_default(),
+        policy: policy(info),
         exporters: exporters.len() as u64,
         exporters_ipv4: exporters.iter().filter(|address| address.is_ipv4()).count() as u64,
         exporters_ipv6: exporters.iter().filter(|address| address.is_ipv6()).count() as u64,
@@ -235,6 +235,13 @@ impl Phase {
         self.flow_lines_missing = udp.missing_lines;
         self.flow_lines_missing_of_dead = udp.missing_lines_of_victim;
     }
+}
+
+/// What steers, as a collector said when it was ready, without its own number.
+fn policy(info: PhaseInfo) -> String {
+    let text = info.policy.or(info.steering).unwrap_or_default();
+    let words = text.split_whitespace().filter(|word| !word.starts_with("instance="));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Reads a capture front to back.

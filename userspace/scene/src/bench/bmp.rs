@@ -64,6 +64,10 @@ pub(crate) fn run(messages: u64, running: &mut Running) -> Result<Found> {
     let cpu = running.cpu()?.saturating_sub(cpu).as_secs_f64();
     drop(sessions);
     running.stop()?;
+    eprintln!(
+        "bench: {:10} {} BMP messages in {seconds:.1} s, {cpu:.2} CPU s",
+        running.receiver.name, sent.messages
+    );
     Ok(Found {
         receiver: running.receiver.name.to_string(),
         messages: sent.messages,

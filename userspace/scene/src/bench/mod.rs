@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 16)]
     exporters: u8,
     /// BMP messages, all sessions together; 0: no BMP.
-    #[arg(long, default_value_t = 400_000)]
+    #[arg(long, default_value_t = 200_000)]
     messages: u64,
     /// Print JSON instead of the table.
     #[arg(long)]

@@ -75,7 +75,7 @@ impl<'a> Fleet<'a> {
         // the collector's memory is charged there.
         let mut command = Command::new("sh");
         command.args(["-c", "echo 0 >\"$1\" && shift && exec \"$@\"", "sh"]).arg(cgroup.procs());
-        command.arg(self.settings.telesteer).args(["collect", "--raw", "--steering", "policy"]);
+        command.arg(self.settings.telesteer).args(["collect", "--raw", "--steering", "auto"]);
         // The storm may kill faster than a session is read.
         command.args(["--takeover", "auto", "--takeover-budget", "255"]);
         command.args(["--listen", "127.0.0.1", "--listen", "::1"]);
@@ -87,12 +87,15 @@ impl<'a> Fleet<'a> {
         let ready = Arc::new(AtomicBool::new(false));
         if let Some(talk) = child.stderr.take() {
             let ready = Arc::clone(&ready);
+            let first = self.begun == id;
             // Ends with the collector, which holds the other end.
             std::thread::spawn(move || {
                 for line in BufReader::new(talk).lines().map_while(std::result::Result::ok) {
                     if line.contains("telesteer: ready") {
                         ready.store(true, Ordering::Release);
-                    } else {
+                    }
+                    // A thousand lives all say the same.
+                    if first {
                         eprintln!("storm: collector {id}: {line}");
                     }
                 }

@@ -13,6 +13,8 @@ pub(crate) const GROUP: u64 = 16 << 10;
 const LEAST: usize = 95;
 /// Longest message but the last of a group.
 const MOST: usize = 600;
+/// Most routes of a message; routers send few that share all attributes.
+const ROUTES: u64 = 8;
 
 /// Makes the bytes of one session; keeps the group it made last.
 #[derive(Debug)]
@@ -151,7 +153,7 @@ fn peer_up(out: &mut Vec<u8>) {
 /// attribute that takes what is left.
 fn route_monitoring(out: &mut Vec<u8>, random: &mut Random, length: usize) {
     let room = length - LEAST;
-    let routes = random.below(room as u64 / 4 + 1) as usize;
+    let routes = random.below((room as u64 / 4).min(ROUTES) + 1) as usize;
     let filler = room - routes * 4;
     common(out, length, 0);
     peer(out);

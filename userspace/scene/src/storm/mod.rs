@@ -34,6 +34,9 @@ use random::Random;
 use sender::Sender;
 use verdict::{Numbers, Verdict};
 
+/// How long anything may take; an emulated guest on a busy host is slow, not stuck.
+const PATIENCE: Duration = Duration::from_secs(900);
+
 /// Kill collectors at random moments under load; check every byte, then for leaks.
 #[derive(Debug, clap::Args)]
 #[command(args_override_self = true)]
@@ -130,10 +133,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         None => std::env::current_exe().context("own path")?.with_file_name("telesteer"),
     };
     std::fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
+    // The folder of the build may be a slow share, and a thousand lives begin with reading it.
+    let binary = args.dir.join("telesteer");
+    std::fs::copy(&telesteer, &binary).with_context(|| telesteer.display().to_string())?;
     let exporters = exporters(args.sessions)?;
     let root = cgroup::Cgroup::create("storm")?;
 
-    let storm = Storm { args, telesteer: &telesteer, kills: args.kills, fail: args.fail };
+    let storm = Storm { args, telesteer: &binary, kills: args.kills, fail: args.fail };
     let rehearsal = Storm { kills: 2, fail: 0, ..storm };
     eprintln!("storm: rehearsal, so that the baseline holds what a first run leaves behind");
     rehearsal.run(&exporters, &root)?;
@@ -141,7 +147,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mibs = baseline::mibs()?;
     eprintln!("storm: {} kills", args.kills);
     let numbers = storm.run(&exporters, &root)?;
-    let settled = before.settle(&root, Duration::from_secs(120))?;
+    let settled = before.settle(&root, Duration::from_secs(300))?;
     let removed = root.remove(Duration::from_secs(30));
     let verdict = Verdict::of(args, numbers, mibs, settled, removed);
     let json = serde_json::to_string_pretty(&verdict)? + "\n";
@@ -176,7 +182,7 @@ impl Storm<'_> {
         }
         let settings = Settings { telesteer: self.telesteer, out: &out, state: &state, root };
         let mut fleet = Fleet::start(args.collectors, settings)?;
-        fleet.all_ready(Duration::from_secs(120))?;
+        fleet.all_ready(PATIENCE)?;
 
         let shared = Arc::new(Shared::default());
         let sender = Sender::new(args.seed, exporters.to_vec(), args.rate, Arc::clone(&shared));
@@ -197,7 +203,7 @@ impl Storm<'_> {
         });
         let mut numbers = numbers;
         numbers.died_on_their_own = fleet.died_on_their_own();
-        numbers.rmdir_failed = fleet.end(Duration::from_secs(60))?;
+        numbers.rmdir_failed = fleet.end(PATIENCE)?;
         let open = shared.sessions();
         numbers.lost_bytes = open.iter().map(|session| session.missing()).sum();
         outcome?;
@@ -212,9 +218,7 @@ impl Storm<'_> {
         let mut random = Random::new(self.args.seed ^ 0x6b69_6c6c);
         let until = Instant::now() + Duration::from_secs(self.args.limit);
         let all_open = || shared.sessions().iter().filter(|s| s.is_open()).count();
-        wait("the sessions to be open", Duration::from_secs(60), || {
-            all_open() >= self.args.sessions
-        })?;
+        wait("the sessions to be open", PATIENCE, || all_open() >= self.args.sessions)?;
         let _fault = (self.fail > 0).then(|| fault::Fault::arm(self.fail)).transpose()?;
         let mut told = Instant::now();
         for kill in 1..=self.kills {
@@ -224,7 +228,7 @@ impl Storm<'_> {
             }
             std::thread::sleep(Duration::from_millis(random.below(self.args.pause + 1)));
             let victim = random.below(fleet.len() as u64) as usize;
-            fleet.another_ready(victim, Duration::from_secs(120))?;
+            fleet.another_ready(victim, PATIENCE)?;
             fleet.kill(victim)?;
             shared.kills.store(kill, Ordering::Release);
             if told.elapsed() > Duration::from_secs(10) {
@@ -266,7 +270,7 @@ impl Session {
     }
 }
 
-/// Waits until every byte is proved, or nothing has come for a minute.
+/// Waits until every byte is proved, or nothing has come for five minutes.
 fn wait_until_proved(shared: &Shared) -> Result<()> {
     let (mut least, mut since) = (u64::MAX, Instant::now());
     loop {
@@ -276,7 +280,7 @@ fn wait_until_proved(shared: &Shared) -> Result<()> {
         }
         if missing < least {
             (least, since) = (missing, Instant::now());
-        } else if since.elapsed() > Duration::from_secs(60) {
+        } else if since.elapsed() > Duration::from_secs(300) {
             eprintln!("storm: {missing} bytes do not come");
             return Ok(());
         }

@@ -26,7 +26,7 @@ const CHUNK: u64 = 3000;
 /// every fourth kill takes it over: about 20 times, where the kernel allows 64.
 const LIFE: u64 = 50;
 /// How long a session that the exporter ended may wait for the collector to end it too.
-const GOODBYE: Duration = Duration::from_secs(120);
+const GOODBYE: Duration = Duration::from_secs(600);
 
 /// Sums of the sender.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
