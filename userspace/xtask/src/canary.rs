@@ -28,7 +28,7 @@ const TRIPS: &[Trip] = &[
     Trip { name: "list", says: "list_del corruption" },
     Trip { name: "kasan", says: "KASAN: " },
     Trip { name: "leak", says: "" },
-    Trip { name: "bug", says: "kernel BUG at" },
+    Trip { name: "oops", says: "Oops: " },
 ];
 
 /// Seconds for one load of the module.
@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn a_detector_that_is_off_fails() {
-        for missing in 0..TRIPS.len() {
+        for (missing, trip) in TRIPS.iter().enumerate() {
             let mut splats = all();
             splats.remove(missing);
-            assert_eq!(judge(&report(splats)).failed, 1, "{}", TRIPS[missing].name);
+            assert_eq!(judge(&report(splats)).failed, 1, "{}", trip.name);
         }
     }
 

@@ -149,6 +149,10 @@ pub(crate) fn ensure(
 
 /// The worktree of a flavour.
 fn tree_path(workspace: &Workspace, source: &Source, flavour: Flavour) -> PathBuf {
+    // A source fetched by us is checked out at its base already.
+    if flavour == Flavour::Unpatched && source.repo.join("Makefile").is_file() {
+        return source.repo.clone();
+    }
     let suffix = if flavour == Flavour::Unpatched { "base" } else { "series" };
     workspace.cache.join("trees").join(format!("{}-{suffix}", source.name))
 }
