@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::net::Net;
 use crate::process::{Process, run};
-use crate::sockets::{self, LISTEN, Socket};
+use crate::sockets::{self, LISTEN, Socket, Tables};
 
 /// Instances of every phase.
 pub(crate) const INSTANCES: [u32; 4] = [1, 2, 3, 4];
@@ -108,11 +108,9 @@ impl Collector {
         serde_json::from_str(&run(&argv).ok()?).ok()
     }
 
-    /// The queues of its sockets now.
-    pub(crate) fn queues(&self) -> Queues {
-        let pid = self.process.pid();
-        let inodes = sockets::inodes(pid);
-        Queues::of(&inodes, sockets::tcp(pid), sockets::udp(pid))
+    /// What waits in its sockets, going by `tables`.
+    pub(crate) fn queues(&self, tables: &Tables) -> Queues {
+        Queues::of(&sockets::inodes(self.process.pid()), tables)
     }
 }
 
@@ -129,18 +127,15 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    fn of(inodes: &HashSet<u64>, tcp: Vec<Socket>, udp: Vec<Socket>) -> Self {
-        let mine = |socket: &Socket| inodes.contains(&socket.inode);
-        let tcp = tcp.into_iter().filter(|socket| mine(socket) && socket.local.1 == BMP_PORT);
+    /// The queues of the sockets with these inodes.
+    pub(crate) fn of(inodes: &HashSet<u64>, tables: &Tables) -> Self {
+        let mine = |socket: &&Socket| inodes.contains(&socket.inode);
+        let tcp = tables.tcp.iter().filter(mine).filter(|socket| socket.local.1 == BMP_PORT);
         let (listeners, sessions): (Vec<_>, Vec<_>) =
-            tcp.partition(|socket| socket.state == LISTEN);
-        let udp =
-            udp.into_iter().filter(|socket| mine(socket) && UDP_PORTS.contains(&socket.local.1));
-        Self {
-            sessions,
-            udp: udp.collect(),
-            accept: listeners.iter().map(|one| one.rx_queue).sum(),
-        }
+            tcp.cloned().partition(|socket| socket.state == LISTEN);
+        let udp = tables.udp.iter().filter(mine);
+        let udp = udp.filter(|socket| UDP_PORTS.contains(&socket.local.1)).cloned().collect();
+        Self { sessions, udp, accept: listeners.iter().map(|one| one.rx_queue).sum() }
     }
 
     /// BMP sessions it has accepted.
@@ -185,10 +180,11 @@ impl Queues {
 
 /// The running collector with the most sessions, other than `but`.
 pub(crate) fn busiest<'a>(collectors: &'a [Collector], but: &[u32]) -> Result<&'a Collector> {
+    let tables = collectors.first().map(|one| Tables::tcp(one.process.pid())).unwrap_or_default();
     collectors
         .iter()
         .filter(|one| !but.contains(&one.instance))
-        .map(|one| (one.queues().sessions(), one))
+        .map(|one| (one.queues(&tables).sessions(), one))
         .max_by_key(|(sessions, _)| *sessions)
         .filter(|(sessions, _)| *sessions > 0)
         .map(|(_, one)| one)
@@ -216,7 +212,8 @@ mod tests {
             socket(BMP_PORT, 1, 5, 99),
             socket(9101, 1, 5, 4),
         ];
-        let queues = Queues::of(&HashSet::from([1, 2, 3, 4]), tcp, vec![socket(4739, 7, 10, 3)]);
+        let tables = Tables { tcp, udp: vec![socket(4739, 7, 10, 3)] };
+        let queues = Queues::of(&HashSet::from([1, 2, 3, 4]), &tables);
         assert_eq!((queues.sessions(), queues.unread(), queues.accept), (2, 1, 2));
         assert_eq!(queues.json()["udp"][0]["rx_bytes"], 10);
     }

@@ -19,6 +19,9 @@ use crate::process::run as run_program;
 use crate::progress::Progress;
 use crate::timeline::now_us;
 
+/// Memory a phase may fill in a guest, in MiB.
+const SCRATCH_MIB: u32 = 1536;
+
 /// Arguments of `telesteer-scene demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,8 +40,8 @@ pub(crate) struct Args {
     /// The program under test; by default the `telesteer` beside this program.
     #[arg(long)]
     telesteer: Option<PathBuf>,
-    /// Play in memory (a tmpfs of so many MiB) and copy the results to the folder at the end of
-    /// each phase: for guests whose disk is a slow share.
+    /// Play in memory, a tmpfs of so many MiB, and copy the results to the folder at the end of each
+    /// phase; 0 plays in the folder. By default only in a guest, where the folder is a slow share.
     #[arg(long, value_name = "MIB")]
     scratch: Option<u32>,
 }
@@ -76,7 +79,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new(args.live, interrupted);
     fs::create_dir_all(&args.out).with_context(|| format!("make {}", args.out.display()))?;
     let out = args.out.canonicalize().with_context(|| format!("find {}", args.out.display()))?;
-    let scratch = args.scratch.map(Scratch::mount).transpose()?;
+    let in_guest = if kernel::accel() == "native" { 0 } else { SCRATCH_MIB };
+    let scratch = Some(args.scratch.unwrap_or(in_guest)).filter(|&mib| mib > 0);
+    let scratch = scratch.map(Scratch::mount).transpose()?;
     let load = if args.quick { Load::quick() } else { Load::full() };
     let mut scene = json!({
         "kernel": kernel::release(), "accel": kernel::accel(),

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::capture::Capture;
-use crate::collectors::{BMP_PORT, Collector, INSTANCES, Spec, UDP_PORTS, busiest};
+use crate::collectors::{BMP_PORT, Collector, INSTANCES, Queues, Spec, UDP_PORTS, busiest};
 use crate::error::{Error, Result, at};
 use crate::kernel;
 use crate::load::Load;
@@ -18,7 +18,7 @@ use crate::outputs::Outputs;
 use crate::process::run;
 use crate::programs::Programs;
 use crate::progress::{Progress, until};
-use crate::sockets;
+use crate::sockets::{self, Tables};
 use crate::timeline::{Timeline, now_us};
 
 /// Patience for conditions that depend on the programs' speed; generous, emulation is slow.
@@ -216,13 +216,15 @@ impl Phase<'_> {
         let stop_us = now_us();
         self.collectors[index].process.signal(Signal::STOP);
         self.timeline.event_at(stop_us, "stop_signal", who.clone());
-        self.until("unread bytes in three quarters of the victim's sessions", |phase| {
-            let queues = phase.collectors[index].queues();
+        // A stopped process keeps its files, so they are looked up once.
+        let inodes = sockets::inodes(pid);
+        self.until("unread bytes in three quarters of the victim's sessions", |_| {
+            let queues = Queues::of(&inodes, &Tables::tcp(pid));
             let (sessions, unread) = (queues.sessions(), queues.unread());
             Ok((unread * 4 >= sessions * 3, format!("{unread} of {sessions}")))
         })?;
         self.timeline.event("queues", who);
-        let queues = self.collectors[index].queues();
+        let queues = Queues::of(&inodes, &Tables::all(pid));
         let (kill_us, after_us) = self.collectors[index].process.kill();
         self.timeline.event_at(
             kill_us,
@@ -268,8 +270,8 @@ impl Phase<'_> {
         let instance = busiest(&self.collectors, &[killed])?.instance;
         let index = self.index(instance)?;
         self.save_status(index, "before-drain")?;
-        let queues = self.collectors[index].queues();
         let pid = self.collectors[index].process.pid();
+        let queues = self.collectors[index].queues(&Tables::all(pid));
         let drain_us = now_us();
         self.collectors[index].process.signal(Signal::TERM);
         self.timeline.event_at(
@@ -392,9 +394,9 @@ impl Phase<'_> {
     /// Bytes and datagrams that wait in the server's sockets.
     fn unread(&self) -> u64 {
         let Some(one) = self.collectors.first() else { return 0 };
-        let pid = one.process.pid();
-        let tcp = sockets::tcp(pid).into_iter().filter(|one| one.local.1 == BMP_PORT);
-        let udp = sockets::udp(pid).into_iter().filter(|one| UDP_PORTS.contains(&one.local.1));
+        let tables = Tables::all(one.process.pid());
+        let tcp = tables.tcp.iter().filter(|one| one.local.1 == BMP_PORT);
+        let udp = tables.udp.iter().filter(|one| UDP_PORTS.contains(&one.local.1));
         tcp.chain(udp).map(|one| one.rx_queue).sum()
     }
 
@@ -438,10 +440,12 @@ impl Phase<'_> {
     /// Sessions by collector, what was lost, what was sent and written.
     fn state(&mut self) -> String {
         self.outputs.refresh();
+        let first = self.collectors.first();
+        let tables = first.map(|one| Tables::tcp(one.process.pid())).unwrap_or_default();
         let held: Vec<String> = self
             .collectors
             .iter()
-            .map(|one| format!("{}:{}", one.instance, one.queues().sessions()))
+            .map(|one| format!("{}:{}", one.instance, one.queues(&tables).sessions()))
             .collect();
         let count =
             |pointer| self.programs.as_ref().map_or(0, |programs| programs.counter(pointer));

@@ -25,13 +25,34 @@ pub(crate) struct Socket {
     pub drops: u64,
 }
 
+/// The tables of a namespace at one moment; reading them is slow, so once for all questions.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    /// TCP sockets.
+    pub tcp: Vec<Socket>,
+    /// UDP sockets.
+    pub udp: Vec<Socket>,
+}
+
+impl Tables {
+    /// All sockets of the namespace the process `pid` lives in.
+    pub(crate) fn all(pid: u32) -> Self {
+        Self { udp: udp(pid), ..Self::tcp(pid) }
+    }
+
+    /// TCP only.
+    pub(crate) fn tcp(pid: u32) -> Self {
+        Self { tcp: tcp(pid), udp: Vec::new() }
+    }
+}
+
 /// The TCP sockets of the namespace the process `pid` lives in.
-pub(crate) fn tcp(pid: u32) -> Vec<Socket> {
+fn tcp(pid: u32) -> Vec<Socket> {
     read(pid, ["tcp", "tcp6"])
 }
 
 /// The UDP sockets of the namespace the process `pid` lives in.
-pub(crate) fn udp(pid: u32) -> Vec<Socket> {
+fn udp(pid: u32) -> Vec<Socket> {
     read(pid, ["udp", "udp6"])
 }
 
