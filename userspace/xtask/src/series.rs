@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The patch series: files in `linux-patches/`, a git worktree in the cache, and back.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -60,6 +61,7 @@ pub(crate) fn apply(source: &Source, tree: &Path, patches: &[Patch]) -> Result<(
     {
         return Ok(());
     }
+    let times = if clean { Times::of(tree, &source.base, head.trim()) } else { Times::default() };
     applied.base.clone_from(&source.base);
     applied.steps.truncate(keep);
     let _ = git(tree).args(["am", "--abort"]).verdict()?;
@@ -78,6 +80,7 @@ pub(crate) fn apply(source: &Source, tree: &Path, patches: &[Patch]) -> Result<(
         applied.steps.push((patch.hash.clone(), commit));
         applied.write(&record)?;
     }
+    times.restore(tree, head.trim())?;
     say(format!(
         "series: {} patches on {} ({} new)",
         patches.len(),
@@ -85,6 +88,45 @@ pub(crate) fn apply(source: &Source, tree: &Path, patches: &[Patch]) -> Result<(
         patches.len() - keep
     ));
     Ok(())
+}
+
+/// When the files that patches touch were written.
+///
+/// Patches that were only reworded or reordered leave the same files behind; giving them their old
+/// times back spares the build of everything that includes a header among them.
+#[derive(Debug, Default)]
+struct Times(Vec<(PathBuf, SystemTime)>);
+
+impl Times {
+    /// The times of the files that differ between `base` and `head`, which must be checked out.
+    fn of(tree: &Path, base: &str, head: &str) -> Self {
+        let names = changed(tree, base, head).unwrap_or_default();
+        let time = |name: PathBuf| {
+            let time = fs::metadata(tree.join(&name)).and_then(|data| data.modified()).ok()?;
+            Some((name, time))
+        };
+        Times(names.into_iter().filter_map(time).collect())
+    }
+
+    /// Gives them back to the files that are now what they were at `head`.
+    fn restore(&self, tree: &Path, head: &str) -> Result<()> {
+        let differ = changed(tree, head, "HEAD")?;
+        for (name, time) in self.0.iter().filter(|(name, _)| !differ.contains(name)) {
+            let path = tree.join(name);
+            File::options()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(*time))
+                .with_context(|| format!("setting the time of {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Files that differ between two commits.
+fn changed(tree: &Path, from: &str, to: &str) -> Result<Vec<PathBuf>> {
+    let text = git(tree).args(["diff", "--name-only", "--no-renames", "-z", from, to]).output()?;
+    Ok(text.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
 }
 
 /// The lines of `git am`'s complaint that name file and hunk.
@@ -310,6 +352,29 @@ mod tests {
         fs::write(tree.join("file.c"), "edited\n").unwrap();
         apply(&source, &tree, &both[..1]).unwrap();
         assert_eq!(fs::read_to_string(tree.join("file.c")).unwrap(), "one\n2\nthree\n");
+    }
+
+    #[test]
+    fn a_reworded_patch_leaves_file_times_alone() {
+        let dir = Dir::new("series-times");
+        let (source, out) = repository(&dir.0);
+        let tree = dir.0.join("tree");
+        apply(&source, &tree, &patches(&out).unwrap()).unwrap();
+        let file = tree.join("file.c");
+        let old = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+        let modified = || fs::metadata(&file).unwrap().modified().unwrap();
+        let edit = |from: &str, to: &str| {
+            let path = &patches(&out).unwrap()[0].path;
+            fs::write(path, fs::read_to_string(path).unwrap().replace(from, to)).unwrap();
+            apply(&source, &tree, &patches(&out).unwrap()).unwrap();
+        };
+        edit("Because.", "For a reason.");
+        assert!(git(&tree).args(["log", "-2"]).output().unwrap().contains("For a reason."));
+        assert_eq!(modified(), old);
+        // The twin: another content is another time.
+        apply(&source, &tree, &patches(&out).unwrap()[..1]).unwrap();
+        assert_ne!(modified(), old);
     }
 
     #[test]

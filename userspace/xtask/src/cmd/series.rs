@@ -51,13 +51,15 @@ enum Verb {
 /// Runs the verb.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let toolbox = Toolbox::ensure(workspace)?;
-    let _lock = CacheLock::take(&workspace.cache, "the patch series")?;
+    let lock = || CacheLock::take(&workspace.cache, "the patch series");
     match &options.verb {
         Verb::Apply { dir, source } => {
+            let _lock = lock()?;
             let source = Source::ensure(workspace, &toolbox, source.kernel_src.as_deref())?;
             apply(workspace, &source, dir)?;
         }
         Verb::Export { tree, base, selftests, source } => {
+            let _lock = if tree.is_none() { Some(lock()?) } else { None };
             let (tree, base) = match tree {
                 Some(tree) => (tree.clone(), base.clone()),
                 None => {
