@@ -59,6 +59,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "nothing", requires = "aggregate")]
     at_end: End,
 
+    /// Print pmacct's JSON output with its default encodings: no nulls, numbers for flags and status.
+    #[arg(long, requires = "aggregate")]
+    plain: bool,
+
     /// Print next hops as nfacctd does, which keeps equal attributes once and takes an IPv4 next hop
     /// and its v4-mapped form for equal.
     #[arg(long, requires = "aggregate")]
@@ -179,6 +183,7 @@ fn shaped(args: &Args, keys: &str, out: &mut dyn Write) -> anyhow::Result<ExitCo
             End::Delete => AtEnd::Delete,
             End::Dump => AtEnd::Dump,
         },
+        plain: args.plain,
         pooled_next_hops: args.pooled_next_hops,
     };
     let mut shaper = Shaper::new(settings);

@@ -65,7 +65,15 @@ impl Aggregate {
         for sum in self.sums.drain(..) {
             let mut line = sum.line;
             if flags {
-                line.insert("tcp_flags".to_owned(), names::tcp_flags(sum.tcp_flags).into());
+                let flags: Value = if settings.plain {
+                    sum.tcp_flags.to_string().into()
+                } else {
+                    names::tcp_flags(sum.tcp_flags).into()
+                };
+                line.insert("tcp_flags".to_owned(), flags);
+            }
+            if settings.plain {
+                line.insert("event_type".to_owned(), "purge".into());
             }
             line.insert("packets".to_owned(), sum.packets.into());
             line.insert("bytes".to_owned(), sum.bytes.into());

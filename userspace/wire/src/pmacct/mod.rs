@@ -67,6 +67,10 @@ pub struct Settings {
     pub lists: Lists,
     /// What happens at a session's end.
     pub at_end: AtEnd,
+    /// pmacct's JSON output with its default encodings instead of its Avro output decoded: nothing
+    /// is `null`, flags, status and label stack are numbers in text, custom primitives stand
+    /// beside the others, flows have an event type.
+    pub plain: bool,
     /// Write next hops as nfacctd does: it keeps one copy of equal attributes and takes an IPv4
     /// next hop and its v4-mapped IPv6 form for equal, so the form that came first is printed.
     pub pooled_next_hops: bool,

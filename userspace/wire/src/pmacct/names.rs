@@ -54,23 +54,11 @@ pub(super) fn protocol(number: u8) -> String {
     name.to_owned()
 }
 
-/// TCP flags from the highest bit down.
+/// The six classic TCP flags from the highest bit down; pmacct prints no others.
 pub(super) fn tcp_flags(flags: u16) -> Vec<&'static str> {
-    const NAMES: [(u16, &str); 9] = [
-        (0x100, "NS"),
-        (0x80, "CWR"),
-        (0x40, "ECE"),
-        (0x20, "URG"),
-        (0x10, "ACK"),
-        (0x08, "PSH"),
-        (0x04, "RST"),
-        (0x02, "SYN"),
-        (0x01, "FIN"),
-    ];
-    let mut names: Vec<&str> =
-        NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
-    names.sort_unstable();
-    names
+    const NAMES: [(u16, &str); 6] =
+        [(0x20, "URG"), (0x10, "ACK"), (0x08, "PSH"), (0x04, "RST"), (0x02, "SYN"), (0x01, "FIN")];
+    NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect()
 }
 
 /// IANA's forwarding status (element 89): two bits of status, six of reason.

@@ -171,7 +171,7 @@ impl Key {
         match self {
             Self::Builtin(primitive) => (primitive.write)(view, line),
             // pmacct keeps text beside the other members and the rest in a map of its own.
-            Self::Custom(custom) if custom.semantics == Semantics::Text => {
+            Self::Custom(custom) if custom.semantics == Semantics::Text || view.settings.plain => {
                 line.insert(custom.name.clone(), Value::from(custom.print(view)));
             }
             Self::Custom(custom) => {
@@ -250,11 +250,17 @@ primitives! {
     "tcpflags" => |_v, _l| ();
     "flows" => |_v, _l| ();
     "fwd_status" => |v, l| {
-        put(l, "fwd_status", names::forwarding_status(v.number(&[89]) as u8));
+        let status = v.number(&[89]) as u8;
+        let words = names::forwarding_status(status).to_owned();
+        put(l, "fwd_status", if v.settings.plain { status.to_string() } else { words });
     };
     "mpls_label_stack" => |v, l| {
-        let labels = v.labels().into_iter().enumerate();
-        put(l, "mpls_label_stack", labels.map(|(i, n)| format!("{i}-{n}")).collect::<Vec<_>>());
+        let labels = v.labels();
+        put(l, "mpls_label_stack", if v.settings.plain {
+            Value::from(labels.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
+        } else {
+            labels.iter().enumerate().map(|(i, n)| format!("{i}-{n}")).collect()
+        });
     };
     "mpls_label_top" => |v, l| put(l, "mpls_label_top", v.labels().first().copied().unwrap_or(0));
     "mpls_label_bottom" => |v, l| {

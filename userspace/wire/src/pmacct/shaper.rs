@@ -83,6 +83,13 @@ impl Shaper {
         origin: &Origin,
         sink: &mut dyn FnMut(Line),
     ) -> Result<Summary, pcap::Error> {
+        let plain = self.settings.plain;
+        let sink = &mut |mut line: Line| {
+            if plain {
+                line.retain(|_, value| !value.is_null());
+            }
+            sink(line);
+        };
         let mut streams: HashMap<tcp::Flow, Log> = HashMap::new();
         let mut last_ns = 0;
         let mut source = std::mem::take(&mut self.source);
@@ -111,7 +118,13 @@ impl Shaper {
 
     /// Hands out the aggregated flows and what was counted.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Line)) -> Counters {
-        self.flows.finish(&self.settings, sink);
+        let plain = self.settings.plain;
+        self.flows.finish(&self.settings, &mut |mut line| {
+            if plain {
+                line.retain(|_, value| !value.is_null());
+            }
+            sink(line);
+        });
         for session in self.sessions.values() {
             let counted = session.counters();
             self.counters.sets_without_template += counted.sets_given_up + session.waiting() as u64;
