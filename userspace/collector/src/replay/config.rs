@@ -151,8 +151,8 @@ pub struct Pcap {
     /// Address and port of the collectors; give one of each family for sources of both.
     #[arg(long, required = true, value_delimiter = ',')]
     pub target: Vec<SocketAddr>,
-    /// Addresses and prefixes to send from, one for each address and port of the capture; without
-    /// it the captured addresses themselves.
+    /// Addresses and prefixes to send from, one for each address of the capture; without it
+    /// the captured addresses themselves.
     #[arg(long, value_delimiter = ',')]
     #[serde(default)]
     pub sources: Vec<String>,

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The real collector on loopback. Every test listens on a loopback address of its own, so that all
 //! of them can run at once on the usual ports.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the lint spares test functions, not the helpers between them"
+)]
 
 mod bmp;
 mod bpf;
@@ -9,5 +15,6 @@ mod decode;
 mod disk;
 mod flow;
 mod messages;
+mod replay;
 mod settings;
 mod takeover;
