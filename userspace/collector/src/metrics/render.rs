@@ -20,6 +20,9 @@ pub struct View {
     pub sockets: Vec<Arc<SocketRow>>,
 }
 
+/// A number of one socket, if it is open and has it.
+type OfSocket = fn(&SocketRow) -> Option<u64>;
+
 /// Rows of exporters in one `/status`.
 const EXPORTERS_SHOWN: usize = 2000;
 
@@ -52,7 +55,7 @@ impl View {
                 let _ = writeln!(text, "telesteer_{name}_total{{{label}=\"{of}\"}} {value}");
             }
         }
-        let per_socket: [(&str, &str, &str, fn(&SocketRow) -> Option<u64>); 4] = [
+        let per_socket: [(&str, &str, &str, OfSocket); 4] = [
             ("socket_received_total", "counter", "Datagrams or connections received.", |row| {
                 Some(row.received.get())
             }),

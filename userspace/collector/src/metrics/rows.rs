@@ -42,6 +42,9 @@ pub struct ExporterRow {
     pub last_seen: Counter,
 }
 
+/// A row with its service and exporter.
+pub type NamedRow = (&'static str, IpAddr, Arc<ExporterRow>);
+
 /// Rows by (service, exporter), as many as [`Exporters::MAX`].
 #[derive(Debug, Default)]
 pub struct Exporters {
@@ -70,7 +73,7 @@ impl Exporters {
     }
 
     /// At most `limit` rows and how many there are.
-    pub fn snapshot(&self, limit: usize) -> (Vec<(&'static str, IpAddr, Arc<ExporterRow>)>, usize) {
+    pub fn snapshot(&self, limit: usize) -> (Vec<NamedRow>, usize) {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let some = rows
             .iter()

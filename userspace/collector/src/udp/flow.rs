@@ -122,11 +122,11 @@ impl<'a> Writer<'a> {
         }
         if self.head.is_empty() {
             let line = Line::begin(&mut self.head, "flow", self.shared.instance, self.of.ts);
-            drop(
-                line.ip("exporter", self.of.from.ip())
-                    .number("port", u64::from(self.of.from.port()))
-                    .number("local_port", u64::from(self.of.local_port)),
-            );
+            // Not ended: every record goes on from here.
+            let _ = line
+                .ip("exporter", self.of.from.ip())
+                .number("port", u64::from(self.of.from.port()))
+                .number("local_port", u64::from(self.of.local_port));
         }
         let header = record.header();
         let mut line = Line::resume(&mut self.lines.data, &self.head)
