@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::key::{Key, stamp, stamped, unstamp};
 use crate::lock::CacheLock;
+use crate::mend::Mark;
 use crate::run::{Cmd, clock, say};
 use crate::series::{self, Patch};
 use crate::source::{Source, room, version};
@@ -217,8 +218,10 @@ impl Inputs<'_> {
             .with_context(|| format!("making {}", kernel.out.display()))?;
         unstamp(&kernel.done())?;
         let start = Instant::now();
+        let mark = Mark::set(&kernel.out)?;
         configure(self.workspace, self.toolbox, &kernel, &request)?;
         build(self.workspace, self.toolbox, &kernel)?;
+        drop(mark);
         stamp(&kernel.done(), &self.key(source, flavour, &request))?;
         say(format!("kernel {}: built in {}", kernel.release, clock(start.elapsed())));
         Ok(kernel)

@@ -16,6 +16,7 @@ mod key;
 mod ktap;
 mod licence;
 mod lock;
+mod mend;
 mod run;
 mod series;
 mod source;

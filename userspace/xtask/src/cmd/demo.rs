@@ -12,9 +12,6 @@ use crate::kernel::Flavour;
 use crate::run::{clock, cmd, say, step};
 use crate::workspace::Workspace;
 
-/// Seconds the scene may take in the guest.
-const SCENE: u64 = 1500;
-
 /// Builds everything, runs the scene in a guest, prints the ledger's table.
 ///
 /// Exits 1 if a claim of the table is not met. Files: target/demo/.
@@ -41,7 +38,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     let mut shape = options.shape.clone();
     shape.cpus = shape.cpus.max(std::thread::available_parallelism().map_or(1, usize::from).min(4));
-    shape.timeout = shape.timeout.min(SCENE);
     let mut command =
         vec![program(workspace, "telesteer-scene"), "demo".to_owned(), "--out".to_owned()];
     command.push(out.to_string_lossy().into_owned());
