@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::accel::Accel;
 use crate::cpio::Cpio;
 use crate::kernel::{Flavour, Kernel};
-use crate::run::{create, say, shell_line, tail};
+use crate::run::{Progress, create, say, shell_line, tail};
 use crate::splat::{Splat, scan};
 use crate::toolbox::{Binds, Toolbox};
 use crate::workspace::Workspace;
@@ -22,6 +22,8 @@ use crate::workspace::Workspace;
 const SHARED_ROOT: &str = "/telesteer/root";
 /// Run folders that are kept for looking at.
 const KEPT_RUNS: usize = 24;
+/// A run that has not ended after this long never will.
+const LONGEST_RUN: Duration = Duration::from_secs(12 * 3600);
 /// What a boot and a power-off may take on a busy, emulating host.
 const BOOT: Duration = Duration::from_secs(180);
 /// More for the debug kernel: slower boot, leak scan at the end.
@@ -244,6 +246,7 @@ impl Guest<'_> {
         patience: Duration,
     ) -> Result<(Duration, Option<String>)> {
         let mut boot = None;
+        let mut progress = Progress::new("guest");
         let mut follow: Vec<(Follow, Follow)> = (0..steps)
             .map(|n| {
                 (
@@ -262,6 +265,11 @@ impl Guest<'_> {
                     out.copy(&mut std::io::stdout().lock())?;
                     err.copy(&mut std::io::stderr().lock())?;
                 }
+            }
+            if !self.stream {
+                let done =
+                    (0..steps).take_while(|n| folder.join(format!("{n}.status")).exists()).count();
+                progress.tick(&format!("{done} of {steps} steps done"));
             }
             let boot_time = boot.unwrap_or_else(|| start.elapsed());
             if ended {
@@ -408,15 +416,22 @@ impl Follow {
     }
 }
 
-/// Removes the oldest run folders. Their names start with the time, so they sort by age.
+/// Removes the oldest run folders, but none that may still be running. Their names start with the
+/// time in milliseconds, so they sort by age.
 fn prune(home: &Path) {
     let Ok(dir) = fs::read_dir(home) else { return };
     let mut runs: Vec<PathBuf> =
         dir.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     runs.sort();
     let surplus = runs.len().saturating_sub(KEPT_RUNS);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for run in &runs[..surplus] {
-        fs::remove_dir_all(run).ok();
+        let name = run.file_name().unwrap_or_default().to_string_lossy();
+        let started = name.split('-').next().and_then(|time| time.parse().ok()).unwrap_or(0);
+        let age = now.saturating_sub(Duration::from_millis(started));
+        if run.join("ended").exists() || age > LONGEST_RUN {
+            fs::remove_dir_all(run).ok();
+        }
     }
 }
 
@@ -451,13 +466,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_runs_are_kept() {
+    fn only_the_newest_runs_and_those_that_may_run_are_kept() {
         let home = std::env::temp_dir().join(format!("xtask-prune-{}", std::process::id()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let run = |n: usize| home.join(format!("{}-x", now + n as u128));
         for n in 0..KEPT_RUNS + 3 {
-            fs::create_dir_all(home.join(format!("{:04}-x", 1000 + n))).unwrap();
+            fs::create_dir_all(run(n)).unwrap();
         }
+        fs::write(run(1).join("ended"), "").unwrap();
+        let old = home.join("1000-x");
+        fs::create_dir_all(&old).unwrap();
         prune(&home);
-        assert!(!home.join("1002-x").exists() && home.join("1003-x").exists());
+        assert!(run(0).exists(), "may still be running");
+        assert!(!run(1).exists(), "ended");
+        assert!(!old.exists(), "too old to be running");
+        assert!(run(3).exists());
         fs::remove_dir_all(&home).unwrap();
     }
 }
