@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Read this much of a file at a time; no line is longer.
 const CHUNK: usize = 1 << 20;
+
+/// What was read longer ago than this is old.
+const OLD: Duration = Duration::from_millis(400);
 
 /// What the outputs of all collectors hold so far.
 #[derive(Debug)]
@@ -17,6 +21,7 @@ pub(crate) struct Outputs {
     lines: HashMap<String, u64>,
     needle: Vec<u8>,
     found: u64,
+    last: Option<Instant>,
 }
 
 impl Outputs {
@@ -28,11 +33,20 @@ impl Outputs {
             lines: HashMap::new(),
             needle: format!("\"exporter\":\"{exporter}\"").into_bytes(),
             found: 0,
+            last: None,
+        }
+    }
+
+    /// [`Outputs::refresh`] unless that was done a moment ago: conditions look more often.
+    pub(crate) fn refresh_if_old(&mut self) {
+        if self.last.is_none_or(|last| last.elapsed() > OLD) {
+            self.refresh();
         }
     }
 
     /// Reads what has been added since the last call.
     pub(crate) fn refresh(&mut self) {
+        self.last = Some(Instant::now());
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
             let Some(kind) = path.file_name().and_then(|name| name.to_str()).and_then(|name| {

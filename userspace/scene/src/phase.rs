@@ -22,7 +22,7 @@ use crate::sockets::{self, Tables};
 use crate::timeline::{Timeline, now_us};
 
 /// Patience for conditions that depend on the programs' speed; generous, emulation is slow.
-const PATIENCE_S: u64 = 90;
+const PATIENCE_S: u64 = 240;
 /// How long the outputs must not grow to count as quiet.
 const QUIET: Duration = Duration::from_millis(1500);
 /// Datagrams each exporter sends, on average, between two events.
@@ -189,7 +189,7 @@ impl Phase<'_> {
             (self.stage.load.sessions(), self.stage.load.datagram_exporters());
         let routes = u64::from(self.stage.load.routes);
         self.until("the steady state", |phase| {
-            phase.outputs.refresh();
+            phase.outputs.refresh_if_old();
             let Some(programs) = &phase.programs else { return Ok((false, String::new())) };
             let connected = programs.counter("/bmp/connected");
             let started: u64 = ["/ipfix/started", "/netflow9/started", "/notif/started"]
@@ -315,7 +315,7 @@ impl Phase<'_> {
         let mut before = (0, 0);
         let mut since = now_us();
         self.until("the outputs to be quiet", |phase| {
-            phase.outputs.refresh();
+            phase.outputs.refresh_if_old();
             let now = (phase.outputs.all(), phase.unread());
             if now != before {
                 (before, since) = (now, now_us());

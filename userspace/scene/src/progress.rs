@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 
 /// Time between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(100);
 /// Time between two lines of state.
 const LIVE: Duration = Duration::from_secs(1);
 
