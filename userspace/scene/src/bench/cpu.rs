@@ -49,18 +49,28 @@ fn parse(stat: &str) -> Option<(u32, u64)> {
     Some((parent, used))
 }
 
-/// Sums over the UDP sockets bound to a port: (bytes waiting, datagrams dropped).
-pub(crate) fn udp_sockets(port: u16) -> Result<(u64, u64)> {
-    let mut sums = (0, 0);
+/// Bytes waiting in the UDP sockets bound to a port.
+pub(crate) fn udp_waiting(port: u16) -> Result<u64> {
+    let mut waiting = 0;
     for file in ["/proc/net/udp", "/proc/net/udp6"] {
         let text = std::fs::read_to_string(file).context(file)?;
-        let lines = text.lines().skip(1).filter_map(|line| socket(line, port));
-        for (waiting, dropped) in lines {
-            sums.0 += waiting;
-            sums.1 += dropped;
-        }
+        waiting += text.lines().skip(1).filter_map(|line| socket(line, port)).sum::<u64>();
     }
-    Ok(sums)
+    Ok(waiting)
+}
+
+/// Datagrams that programs of this network namespace have read so far. What was sent and never
+/// read was lost, in a socket or before it.
+pub(crate) fn udp_read() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/net/snmp").context("/proc/net/snmp")?;
+    in_datagrams(&text).context("/proc/net/snmp: no Udp InDatagrams")
+}
+
+fn in_datagrams(snmp: &str) -> Option<u64> {
+    let mut lines = snmp.lines().filter(|line| line.starts_with("Udp:"));
+    let mut names = lines.next()?.split_whitespace();
+    let at = names.position(|name| name == "InDatagrams")?;
+    lines.next()?.split_whitespace().nth(at)?.parse().ok()
 }
 
 /// Bytes waiting in the TCP sockets whose own port is `port`.
@@ -71,21 +81,20 @@ pub(crate) fn tcp_waiting(port: u16) -> Result<u64> {
         // A listener shows the length of its queue there.
         let lines =
             text.lines().skip(1).filter(|line| line.split_whitespace().nth(3) != Some("0A"));
-        waiting += lines.filter_map(|line| socket(line, port)).map(|(bytes, _)| bytes).sum::<u64>();
+        waiting += lines.filter_map(|line| socket(line, port)).sum::<u64>();
     }
     Ok(waiting)
 }
 
-/// (receive queue, drops) of a line of /proc/net/udp or tcp about `port`.
-fn socket(line: &str, port: u16) -> Option<(u64, u64)> {
+/// Receive queue of a line of /proc/net/udp or tcp about `port`.
+fn socket(line: &str, port: u16) -> Option<u64> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (_, own) = fields.get(1)?.rsplit_once(':')?;
     if u16::from_str_radix(own, 16).ok()? != port {
         return None;
     }
     let (_, waiting) = fields.get(4)?.split_once(':')?;
-    let dropped = fields.get(12).and_then(|field| field.parse().ok()).unwrap_or(0);
-    Some((u64::from_str_radix(waiting, 16).ok()?, dropped))
+    u64::from_str_radix(waiting, 16).ok()
 }
 
 #[cfg(test)]
@@ -103,8 +112,15 @@ mod tests {
     fn a_line_of_udp() {
         let line = "  9: 00000000:1283 00000000:0000 07 00000000:000000FF 00:00000000 00000000 \
                     0 0 9 2 0000000000000000 17";
-        assert_eq!(socket(line, 4739), Some((255, 17)));
+        assert_eq!(socket(line, 4739), Some(255));
         assert_eq!(socket(line, 4740), None);
+    }
+
+    #[test]
+    fn datagrams_read() {
+        let snmp = "Tcp: a b\nTcp: 1 2\nUdp: InDatagrams NoPorts\nUdp: 7 8\nUdpLite: InDatagrams\n";
+        assert_eq!(in_datagrams(snmp), Some(7));
+        assert_eq!(in_datagrams("Udp: NoPorts\nUdp: 8\n"), None);
     }
 
     #[test]

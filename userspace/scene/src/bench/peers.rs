@@ -177,7 +177,7 @@ impl Running {
                 if self.receiver.bmp {
                     cpu::tcp_waiting(BMP_PORT)?
                 } else {
-                    cpu::udp_sockets(flows::PORT)?.0
+                    cpu::udp_waiting(flows::PORT)?
                 },
             );
             if waiting == 0 && now.saturating_sub(before) <= Duration::from_millis(20) {
@@ -206,6 +206,13 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// The last lines of what it said.
+    pub(crate) fn talk(&self) -> String {
+        let text = std::fs::read_to_string(self.dir.join("receiver.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join("\n")
     }
 
     /// What it wrote down, after it was stopped: flow records; BMP messages (telesteer) or routes
@@ -279,16 +286,17 @@ fn packets(path: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-/// Asks until the answer stays the same for half a second.
+/// Asks until the answer stays the same for three seconds.
 fn settled(mut ask: impl FnMut() -> Result<u64>) -> Result<u64> {
-    let mut last = ask().unwrap_or(0);
+    let (mut last, mut same) = (ask().unwrap_or(0), 0);
     for _ in 0..60 {
         std::thread::sleep(Duration::from_millis(500));
         let now = ask().unwrap_or(0);
-        if now == last {
-            return Ok(now);
-        }
+        same = if now == last { same + 1 } else { 0 };
         last = now;
+        if same == 6 {
+            break;
+        }
     }
     Ok(last)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::flows::{Exporters, PORT};
+use super::flows::Exporters;
 use super::peers::Running;
 use super::{Args, cpu};
 
@@ -17,7 +17,7 @@ pub(crate) struct Trial {
     pub(crate) rate: f64,
     /// Datagrams sent.
     pub(crate) sent: u64,
-    /// Datagrams the receiver's socket had no room for.
+    /// Datagrams sent and never read.
     pub(crate) dropped: u64,
     /// CPU seconds of the receiver.
     pub(crate) cpu: f64,
@@ -57,6 +57,8 @@ impl Found {
 /// Searches: doubles the rate until something is lost, then halves the gap.
 pub(crate) fn best(args: &Args, records: usize, running: &mut Running) -> Result<Found> {
     let mut exporters = Exporters::new(args.exporters, records)?;
+    // The templates must not count as datagrams of the first rate.
+    running.rest(Duration::from_secs(20))?;
     let time = Duration::from_secs(args.seconds);
     let mut trials: Vec<Trial> = Vec::new();
     let (mut rate, mut good, mut bad, mut sender_bound) = (args.rate, 0u64, None, false);
@@ -90,19 +92,23 @@ pub(crate) fn best(args: &Args, records: usize, running: &mut Running) -> Result
     let best = best.context("every rate lost something; begin lower with --rate")?;
     running.stop()?;
     let given: u64 = trials.iter().map(|trial| trial.sent - trial.dropped.min(trial.sent)).sum();
+    let (given, kept) = (given * records as u64, running.counted()?);
+    if given != kept {
+        eprintln!("bench: {} kept {kept} of {given}: {}", running.receiver.name, running.talk());
+    }
     Ok(Found {
         receiver: running.receiver.name.to_string(),
         records,
         best,
         sender_bound,
         trials,
-        given: given * records as u64,
-        kept: running.counted()?,
+        given,
+        kept,
     })
 }
 
 fn hold(exporters: &mut Exporters, rate: u64, time: Duration, running: &Running) -> Result<Trial> {
-    let (cpu, (_, drops)) = (running.cpu()?, cpu::udp_sockets(PORT)?);
+    let (cpu, read) = (running.cpu()?, cpu::udp_read()?);
     let start = Instant::now();
     let sent = exporters.send(rate, time)?;
     let took = start.elapsed();
@@ -110,7 +116,7 @@ fn hold(exporters: &mut Exporters, rate: u64, time: Duration, running: &Running)
     Ok(Trial {
         rate: sent as f64 / took.as_secs_f64(),
         sent,
-        dropped: cpu::udp_sockets(PORT)?.1.saturating_sub(drops),
+        dropped: (sent + read).saturating_sub(cpu::udp_read()?),
         cpu: running.cpu()?.saturating_sub(cpu).as_secs_f64(),
     })
 }

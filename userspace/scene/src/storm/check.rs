@@ -23,7 +23,7 @@ const MAX_LINE: usize = 4 << 20;
 const MEMORY: Duration = Duration::from_secs(20);
 
 /// Sums of the checker.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub(crate) struct Checked {
     /// BMP lines proved.
     pub(crate) lines: u64,
@@ -37,6 +37,8 @@ pub(crate) struct Checked {
     pub(crate) overlapping: u64,
     /// BMP lines the collector could not decode: its heir lacked context.
     pub(crate) undecoded: u64,
+    /// Why, of the first of them.
+    pub(crate) undecoded_reason: Option<String>,
     /// Lines that are no lines.
     pub(crate) bad: u64,
     /// Last lines cut off by a kill.
@@ -212,7 +214,13 @@ impl Checker {
             return;
         }
         checked.lines += 1;
-        checked.undecoded += u64::from(line.error.is_some());
+        // What an exporter that ends inside a message has sent of it is no message.
+        let cut_off = |error: &str| error.starts_with("truncated") && end == sent;
+        if let Some(error) = line.error.as_deref().filter(|error| !cut_off(error)) {
+            checked.undecoded += 1;
+            let at = format!("{error} (session {}, offset {})", proof.session.number, line.offset);
+            checked.undecoded_reason.get_or_insert(at);
+        }
         match proof.cover.add(line.offset, end) {
             Added::New => {}
             Added::Duplicate => checked.duplicates += 1,
@@ -269,7 +277,7 @@ mod tests {
         append(folder.path(), "bmp-1-200.jsonl", &line(400, &bytes[400..]));
         checker.turn();
         assert_eq!(session.missing(), 0);
-        let checked = checker.checked;
+        let checked = &checker.checked;
         assert_eq!((checked.lines, checked.duplicates, checked.torn), (3, 1, 1));
         assert!(!folder.path().join("bmp-1-100.jsonl").exists());
         assert!(folder.path().join("bmp-1-200.jsonl").exists());

@@ -75,7 +75,9 @@ impl Verdict {
         put("no byte is lost", numbers.lost_bytes == 0, numbers.lost_bytes.to_string());
         let wrong = checked.wrong + checked.unknown + checked.overlapping + checked.bad;
         put("every line holds the bytes that were sent", wrong == 0, wrong.to_string());
-        put("heirs decode every message", checked.undecoded == 0, checked.undecoded.to_string());
+        let reason = checked.undecoded_reason.as_deref().unwrap_or("all decoded");
+        let found = format!("{} not: {reason}", checked.undecoded);
+        put("heirs decode every message", checked.undecoded == 0, found);
         let failed = mib("TCPTakeoverFail");
         if args.fail == 0 {
             put("no session is cut", sent.cut == 0, sent.cut.to_string());
