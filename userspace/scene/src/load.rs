@@ -38,10 +38,10 @@ impl Load {
     pub(crate) fn full() -> Self {
         Self {
             kinds: [
-                Kind { name: "bmp", port: 1790, v4: 44, v6: 24, rate: 400, more: BMP },
-                Kind { name: "ipfix", port: 4739, v4: 45, v6: 15, rate: 60, more: FLOW },
-                Kind { name: "netflow9", port: 2055, v4: 30, v6: 10, rate: 40, more: FLOW },
-                Kind { name: "notif", port: 10003, v4: 25, v6: 10, rate: 20, more: NOTIF },
+                Kind { name: "bmp", port: 1790, v4: 44, v6: 24, rate: 280, more: BMP },
+                Kind { name: "ipfix", port: 4739, v4: 45, v6: 15, rate: 45, more: FLOW },
+                Kind { name: "netflow9", port: 2055, v4: 30, v6: 10, rate: 30, more: FLOW },
+                Kind { name: "notif", port: 10003, v4: 25, v6: 10, rate: 15, more: NOTIF },
             ],
             routes: 5000,
             churn: 10,
