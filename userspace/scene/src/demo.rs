@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// A small load, for trying a change.
     #[arg(long)]
     quick: bool,
-    /// Print a line of state every second (on a terminal it comes anyway).
+    /// Print a line of state every second, as on a terminal, not only every five.
     #[arg(long)]
     live: bool,
     /// The program under test; by default the `telesteer` beside this program.

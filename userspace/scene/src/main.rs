@@ -3,6 +3,7 @@
 //! namespaces of one machine. Run it in a guest or on a host of your own; it needs root.
 
 mod bench;
+mod bpffs;
 mod capture;
 mod collectors;
 mod demo;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One phase of the scene: steady state, a crash, the return, a planned drain, the end.
 
+mod failures;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,17 +10,17 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::bpffs::BpfFs;
 use crate::capture::Capture;
-use crate::collectors::{BMP_PORT, Collector, INSTANCES, Queues, Spec, UDP_PORTS, busiest};
+use crate::collectors::{BMP_PORT, Collector, INSTANCES, Spec, UDP_PORTS};
 use crate::error::{Error, Result, at};
 use crate::kernel;
 use crate::load::Load;
 use crate::net::{Net, ROUTER};
 use crate::outputs::Outputs;
-use crate::process::run;
 use crate::programs::Programs;
 use crate::progress::{Progress, until};
-use crate::sockets::{self, Tables};
+use crate::sockets::Tables;
 use crate::timeline::{Timeline, now_us};
 
 /// Patience for conditions that depend on the programs' speed; generous, emulation is slow.
@@ -50,36 +52,6 @@ pub(crate) struct Phase<'a> {
     programs: Option<Programs>,
     outputs: Outputs,
     policy: Option<String>,
-}
-
-/// A bpf file system for pinned maps; unmounting it frees them.
-struct BpfFs(Option<PathBuf>);
-
-impl BpfFs {
-    fn mount(spec: Spec) -> Result<Self> {
-        if spec.steering != "bpf-modulo" {
-            return Ok(Self(None));
-        }
-        let path = PathBuf::from(format!("/run/telesteer-bpf-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(at(&path))?;
-        run(&["mount", "-t", "bpf", "bpf", &path.to_string_lossy()])?;
-        Ok(Self(Some(path)))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.as_deref().unwrap_or(Path::new("/sys/fs/bpf"))
-    }
-}
-
-impl Drop for BpfFs {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let done = run(&["umount", &path.to_string_lossy()]).map(|_| fs::remove_dir(path));
-            if let Err(error) = done {
-                eprintln!("telesteer-scene: {error}");
-            }
-        }
-    }
 }
 
 /// Plays `spec` in `dir`.
@@ -205,104 +177,6 @@ impl Phase<'_> {
         let state = self.state();
         self.step(&format!("steady: {state}"));
         Ok(())
-    }
-
-    /// As a watchdog deals with a hung daemon: SIGSTOP stands for the hang, SIGKILL ends it.
-    fn crash(&mut self) -> Result<u32> {
-        let victim = busiest(&self.collectors, &[])?.instance;
-        let index = self.index(victim)?;
-        let pid = self.collectors[index].process.pid();
-        let who = json!({ "instance": victim, "pid": pid });
-        let stop_us = now_us();
-        self.collectors[index].process.signal(Signal::STOP);
-        self.timeline.event_at(stop_us, "stop_signal", who.clone());
-        // A stopped process keeps its files, so they are looked up once.
-        let inodes = sockets::inodes(pid);
-        self.until("unread bytes in three quarters of the victim's sessions", |_| {
-            let queues = Queues::of(&inodes, &Tables::tcp(pid));
-            let (sessions, unread) = (queues.sessions(), queues.unread());
-            Ok((unread * 4 >= sessions * 3, format!("{unread} of {sessions}")))
-        })?;
-        self.timeline.event("queues", who);
-        let queues = Queues::of(&inodes, &Tables::all(pid));
-        let (kill_us, after_us) = self.collectors[index].process.kill();
-        self.timeline.event_at(
-            kill_us,
-            "kill",
-            json!({ "instance": victim, "pid": pid, "after_us": after_us }),
-        );
-        let mut dead = self.collectors.remove(index);
-        dead.process.reap(Duration::from_secs(PATIENCE_S));
-        self.timeline.event("killed", json!({ "instance": victim, "pid": pid }));
-        self.write_queues(
-            "kill.json",
-            queues.json(),
-            json!({ "instance": victim, "pid": pid, "stop_us": stop_us, "kill_us": kill_us, "after_us": after_us }),
-        )?;
-        self.step(&format!(
-            "collector {victim} killed with unread bytes in {} of its {} sessions",
-            queues.unread(),
-            queues.sessions()
-        ));
-        if !self.spec.refuses {
-            self.all_connected()?;
-        }
-        self.rounds()?;
-        self.timeline.event("crash_settled", json!({}));
-        Ok(victim)
-    }
-
-    /// The dead one comes back under its old id.
-    fn comeback(&mut self, instance: u32) -> Result<()> {
-        self.start_collector(instance, 2, "return_start")?;
-        let last = self.collectors.len() - 1;
-        self.await_ready(last, "return_ready")?;
-        self.all_connected()?;
-        self.rounds()?;
-        self.timeline.event("return_settled", json!({ "instance": instance }));
-        let state = self.state();
-        self.step(&format!("collector {instance} is back: {state}"));
-        Ok(())
-    }
-
-    /// Another one is told to leave.
-    fn drain(&mut self, killed: u32) -> Result<u32> {
-        let instance = busiest(&self.collectors, &[killed])?.instance;
-        let index = self.index(instance)?;
-        self.save_status(index, "before-drain")?;
-        let pid = self.collectors[index].process.pid();
-        let queues = self.collectors[index].queues(&Tables::all(pid));
-        let drain_us = now_us();
-        self.collectors[index].process.signal(Signal::TERM);
-        self.timeline.event_at(
-            drain_us,
-            "drain_start",
-            json!({ "instance": instance, "pid": pid }),
-        );
-        let mut leaving = self.collectors.remove(index);
-        let status = leaving.process.reap(Duration::from_secs(PATIENCE_S));
-        let exit = status.and_then(|status| status.code());
-        self.timeline.event("drain_end", json!({ "instance": instance, "pid": pid, "exit": exit }));
-        self.write_queues(
-            "drain.json",
-            queues.json(),
-            json!({ "instance": instance, "pid": pid, "drain_us": drain_us }),
-        )?;
-        if exit != Some(0) {
-            let what = format!("collector {instance} after SIGTERM");
-            return Err(Error::Odd {
-                what,
-                why: format!("{status:?}: {}", leaving.process.talk()),
-            });
-        }
-        if !self.spec.refuses {
-            self.all_connected()?;
-        }
-        self.rounds()?;
-        self.timeline.event("drain_settled", json!({}));
-        let state = self.state();
-        self.step(&format!("collector {instance} drained: {state}"));
-        Ok(instance)
     }
 
     /// Stops the senders and waits until what they sent has been written.

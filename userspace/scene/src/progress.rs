@@ -10,25 +10,26 @@ use crate::error::{Error, Result};
 
 /// Time between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(100);
-/// Time between two lines of state.
-const LIVE: Duration = Duration::from_secs(1);
+/// Time between two lines of state, when they were asked for and when not.
+const LIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Talks on standard error, and knows when to stop.
 #[derive(Debug)]
 pub(crate) struct Progress {
     start: Instant,
-    live: bool,
+    every: Duration,
     terminal: bool,
     shown: Instant,
     interrupted: Arc<AtomicBool>,
 }
 
 impl Progress {
-    /// Starts the clock; `live` asks for the lines of state, on a terminal they come anyway.
+    /// Starts the clock; `live` asks for a line of state every second, as a terminal has it anyway.
     pub(crate) fn new(live: bool, interrupted: Arc<AtomicBool>) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let now = Instant::now();
-        Self { start: now, live: live || terminal, terminal, shown: now, interrupted }
+        let every = if live || terminal { LIVE.0 } else { LIVE.1 };
+        Self { start: now, every, terminal, shown: now, interrupted }
     }
 
     /// One step done or begun.
@@ -39,7 +40,7 @@ impl Progress {
 
     /// True when it is time for a line of state.
     pub(crate) fn due(&self) -> bool {
-        self.live && self.shown.elapsed() >= LIVE
+        self.shown.elapsed() >= self.every
     }
 
     /// Shows a line of state.

@@ -56,7 +56,7 @@ const MPLS_V9: Layout =
 /// Templates 256 to 258 of an even domain; an odd one swaps the first two.
 fn layouts(format: Format, domain: u32) -> [(u16, Layout); 3] {
     let third = if format == Format::Ipfix { NAMED } else { MPLS_V9 };
-    if domain % 2 == 0 {
+    if domain.is_multiple_of(2) {
         [(256, V4), (257, V6), (258, third)]
     } else {
         [(256, V6), (257, V4), (258, third)]

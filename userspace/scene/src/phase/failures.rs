@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What happens to collectors in a phase: one crashes, comes back, another one is drained.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::{PATIENCE_S, Phase};
+use crate::collectors::{Queues, busiest};
+use crate::error::{Error, Result};
+use crate::sockets::{self, Tables};
+use crate::timeline::now_us;
+
+impl Phase<'_> {
+    /// As a watchdog deals with a hung daemon: SIGSTOP stands for the hang, SIGKILL ends it.
+    pub(super) fn crash(&mut self) -> Result<u32> {
+        let victim = busiest(&self.collectors, &[])?.instance;
+        let index = self.index(victim)?;
+        let pid = self.collectors[index].process.pid();
+        let who = json!({ "instance": victim, "pid": pid });
+        let stop_us = now_us();
+        self.collectors[index].process.signal(Signal::STOP);
+        self.timeline.event_at(stop_us, "stop_signal", who.clone());
+        // A stopped process keeps its files, so they are looked up once.
+        let inodes = sockets::inodes(pid);
+        self.until("unread bytes in three quarters of the victim's sessions", |_| {
+            let queues = Queues::of(&inodes, &Tables::tcp(pid));
+            let (sessions, unread) = (queues.sessions(), queues.unread());
+            Ok((unread * 4 >= sessions * 3, format!("{unread} of {sessions}")))
+        })?;
+        self.timeline.event("queues", who);
+        let queues = Queues::of(&inodes, &Tables::all(pid));
+        let (kill_us, after_us) = self.collectors[index].process.kill();
+        self.timeline.event_at(
+            kill_us,
+            "kill",
+            json!({ "instance": victim, "pid": pid, "after_us": after_us }),
+        );
+        let mut dead = self.collectors.remove(index);
+        dead.process.reap(Duration::from_secs(PATIENCE_S));
+        self.timeline.event("killed", json!({ "instance": victim, "pid": pid }));
+        self.write_queues(
+            "kill.json",
+            queues.json(),
+            json!({ "instance": victim, "pid": pid, "stop_us": stop_us, "kill_us": kill_us, "after_us": after_us }),
+        )?;
+        self.step(&format!(
+            "collector {victim} killed with unread bytes in {} of its {} sessions",
+            queues.unread(),
+            queues.sessions()
+        ));
+        if !self.spec.refuses {
+            self.all_connected()?;
+        }
+        self.rounds()?;
+        self.timeline.event("crash_settled", json!({}));
+        Ok(victim)
+    }
+
+    /// The dead one comes back under its old id.
+    pub(super) fn comeback(&mut self, instance: u32) -> Result<()> {
+        self.start_collector(instance, 2, "return_start")?;
+        let last = self.collectors.len() - 1;
+        self.await_ready(last, "return_ready")?;
+        self.all_connected()?;
+        self.rounds()?;
+        self.timeline.event("return_settled", json!({ "instance": instance }));
+        let state = self.state();
+        self.step(&format!("collector {instance} is back: {state}"));
+        Ok(())
+    }
+
+    /// Another one is told to leave.
+    pub(super) fn drain(&mut self, killed: u32) -> Result<u32> {
+        let instance = busiest(&self.collectors, &[killed])?.instance;
+        let index = self.index(instance)?;
+        self.save_status(index, "before-drain")?;
+        let pid = self.collectors[index].process.pid();
+        let queues = self.collectors[index].queues(&Tables::all(pid));
+        let drain_us = now_us();
+        self.collectors[index].process.signal(Signal::TERM);
+        self.timeline.event_at(
+            drain_us,
+            "drain_start",
+            json!({ "instance": instance, "pid": pid }),
+        );
+        let mut leaving = self.collectors.remove(index);
+        let status = leaving.process.reap(Duration::from_secs(PATIENCE_S));
+        let exit = status.and_then(|status| status.code());
+        self.timeline.event("drain_end", json!({ "instance": instance, "pid": pid, "exit": exit }));
+        self.write_queues(
+            "drain.json",
+            queues.json(),
+            json!({ "instance": instance, "pid": pid, "drain_us": drain_us }),
+        )?;
+        if exit != Some(0) {
+            let what = format!("collector {instance} after SIGTERM");
+            return Err(Error::Odd {
+                what,
+                why: format!("{status:?}: {}", leaving.process.talk()),
+            });
+        }
+        if !self.spec.refuses {
+            self.all_connected()?;
+        }
+        self.rounds()?;
+        self.timeline.event("drain_settled", json!({}));
+        let state = self.state();
+        self.step(&format!("collector {instance} drained: {state}"));
+        Ok(instance)
+    }
+}
