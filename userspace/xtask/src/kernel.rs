@@ -192,7 +192,7 @@ impl Inputs<'_> {
         let out =
             self.workspace.cache.join("build").join(format!("{}-{}", source.name, flavour.name()));
         let release = format!("{}-telesteer-{}", version(&tree)?, flavour.name());
-        let image = out.join("vmlinux");
+        let image = out.join("arch/x86/boot/bzImage");
         Ok(Kernel { flavour, release, out, tree, base: source.name.clone(), image })
     }
 
@@ -236,9 +236,13 @@ impl Inputs<'_> {
                 continue;
             }
             let path = self.workspace.vm(name);
-            text += &fs::read_to_string(&path)
-                .with_context(|| format!("reading {}", path.display()))?;
-            text.push('\n');
+            let fragment =
+                fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            // Words around the requests may change without making another kernel.
+            for line in fragment.lines().filter(|line| symbols(line).len() == 1) {
+                text += line;
+                text.push('\n');
+            }
         }
         text += &format!("CONFIG_LOCALVERSION=\"-telesteer-{}\"\n", flavour.name());
         text += "# CONFIG_LOCALVERSION_AUTO is not set\n";
