@@ -230,7 +230,7 @@ impl Default for Limits {
         Self {
             bmp_message: 1 << 20,
             bmp_sessions: 16_384,
-            bmp_stall: 60,
+            bmp_stall: 600,
             exporters: 65_536,
             output_queue: 64 << 20,
             output_retry: 2_000,

@@ -33,7 +33,9 @@ use crate::{
     shared::{Shared, turned},
 };
 
-/// Bytes looked at in one go; a longer message gets as much as it needs.
+/// Bytes looked at in one go, first and after that was filled; a longer message gets as much as it
+/// needs.
+const GLANCE: usize = 16 << 10;
 const PEEK: usize = 128 << 10;
 /// Noise in a row after which the peer is taken for something else than a router.
 const NOISE_MAX: u64 = 1 << 20;
@@ -118,9 +120,10 @@ impl Session {
             Some(state) => Decoder::restore(limits, &state.context),
             None => Decoder::new(limits),
         };
-        // A peeked message occupies the window until it is committed, book-keeping of the kernel
-        // included: four of the longest must fit.
-        let room = bound::receive_buffer(socket).unwrap_or(0) / 4;
+        // A peeked message occupies the window until it is committed, and small segments cost the
+        // kernel several times their bytes: four of the longest must fit into what was asked for,
+        // which the kernel doubles when told.
+        let room = bound::receive_buffer(socket).unwrap_or(0) / 8;
         Self {
             row: shared.metrics.exporters.row("bmp", of.peer.ip()),
             decoder,
@@ -132,7 +135,7 @@ impl Session {
             saved,
             cap: shared.limits.bmp_message.min(room).max(4096),
             noise: 0,
-            want: PEEK,
+            want: GLANCE,
             shared,
             of,
         }
@@ -232,10 +235,10 @@ impl Session {
                 self.want = need.min(self.cap).max(PEEK);
                 return Look::Went;
             }
-            self.want = need.clamp(PEEK, self.cap.max(PEEK));
+            self.want = need.clamp(GLANCE, self.cap.max(PEEK));
             return Look::Waits(n);
         }
-        self.want = PEEK;
+        self.want = if n == self.want { PEEK } else { GLANCE };
         let next = self.offset + batch.consumed as u64;
         if self.shared.takeover.is_some()
             && (batch.context_changed || self.run != before.0 || self.saved.is_none())

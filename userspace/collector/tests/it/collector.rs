@@ -18,7 +18,7 @@ use std::{
 use serde_json::Value;
 
 /// Longest wait for a condition; only a broken program needs it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A loopback address nobody else uses.
 pub(crate) fn own_address() -> Ipv4Addr {
