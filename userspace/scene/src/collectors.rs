@@ -145,7 +145,12 @@ impl Queues {
 
     /// Those of them with bytes that nobody has read.
     pub(crate) fn unread(&self) -> usize {
-        self.sessions.iter().filter(|one| one.rx_queue > 0).count()
+        self.unread_at_least(1)
+    }
+
+    /// Those of them with so many unread bytes.
+    pub(crate) fn unread_at_least(&self, bytes: u64) -> usize {
+        self.sessions.iter().filter(|one| one.rx_queue >= bytes).count()
     }
 
     /// Everything, as `kill.json` and `drain.json` hold it.
@@ -215,6 +220,7 @@ mod tests {
         let tables = Tables { tcp, udp: vec![socket(4739, 7, 10, 3)] };
         let queues = Queues::of(&HashSet::from([1, 2, 3, 4]), &tables);
         assert_eq!((queues.sessions(), queues.unread(), queues.accept), (2, 1, 2));
+        assert_eq!((queues.unread_at_least(100), queues.unread_at_least(101)), (1, 0));
         assert_eq!(queues.json()["udp"][0]["rx_bytes"], 10);
     }
 }

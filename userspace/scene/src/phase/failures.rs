@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::sockets::{self, Tables};
 use crate::timeline::now_us;
 
+/// Unread bytes that show that a session has been waiting: a few messages, not the start of one.
+const HANG_BYTES: u64 = 512;
+
 impl Phase<'_> {
     /// As a watchdog deals with a hung daemon: SIGSTOP stands for the hang, SIGKILL ends it.
     pub(super) fn crash(&mut self) -> Result<u32> {
@@ -26,7 +29,7 @@ impl Phase<'_> {
         let inodes = sockets::inodes(pid);
         self.until("unread bytes in three quarters of the victim's sessions", |_| {
             let queues = Queues::of(&inodes, &Tables::tcp(pid));
-            let (sessions, unread) = (queues.sessions(), queues.unread());
+            let (sessions, unread) = (queues.sessions(), queues.unread_at_least(HANG_BYTES));
             Ok((unread * 4 >= sessions * 3, format!("{unread} of {sessions}")))
         })?;
         self.timeline.event("queues", who);
