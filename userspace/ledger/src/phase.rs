@@ -403,6 +403,15 @@ mod tests {
     }
 
     #[test]
+    fn an_undecoded_message_is_told_and_delivered() {
+        let phase = broken(|play| {
+            let line = play.find(5, &["\"type\":\"bmp\""]);
+            play.lines[line] = play.lines[line].replace("\"raw\":", "\"error\":\"why\",\"raw\":");
+        });
+        assert_eq!((phase.bmp_lines_undecoded, phase.bmp_messages_lost), (1, 0));
+    }
+
+    #[test]
     fn a_line_of_nobody_is_unknown() {
         let phase = broken(|play| {
             let line = play.find(5, &["\"type\":\"bmp\""]);

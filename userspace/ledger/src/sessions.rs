@@ -120,7 +120,6 @@ impl<'a> Sessions<'a> {
 
     /// Takes a BMP line in.
     pub fn message(&mut self, line: &Line<'_>) {
-        self.totals.undecoded += u64::from(line.error.is_some());
         let Some(raw) = line.raw.as_deref() else {
             self.totals.without_raw += 1;
             return;
@@ -145,6 +144,9 @@ impl<'a> Sessions<'a> {
     }
 
     fn add(&mut self, index: usize, line: &Line<'_>, start: u64, end: u64) {
+        // What an exporter that ended inside a message had sent of it is no message.
+        let cut_off = start >= self.delivered[index].messages.end();
+        self.totals.undecoded += u64::from(line.error.is_some() && !cut_off);
         let delivered = &mut self.delivered[index];
         match delivered.cover.add(start, end) {
             Added::New => {}
