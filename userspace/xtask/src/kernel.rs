@@ -192,7 +192,7 @@ impl Inputs<'_> {
         let out =
             self.workspace.cache.join("build").join(format!("{}-{}", source.name, flavour.name()));
         let release = format!("{}-telesteer-{}", version(&tree)?, flavour.name());
-        let image = out.join("arch/x86/boot/bzImage");
+        let image = out.join("vmlinux");
         Ok(Kernel { flavour, release, out, tree, base: source.name.clone(), image })
     }
 
