@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde_json::Value;
-use telesteer_wire::pmacct::{AtEnd, Custom, Key, Line, Lists, Origin, Settings, Shaper};
+use telesteer_wire::pmacct::{AtEnd, Custom, Key, Line, Lists, Origin, RdKey, Settings, Shaper};
 
 use crate::decode::{Decoder, Error};
 
@@ -47,9 +47,9 @@ pub struct Args {
     #[arg(long, requires = "aggregate")]
     late: bool,
 
-    /// Route distinguisher of a VRF id: VRF=RD.
-    #[arg(long, value_name = "VRF=RD", requires = "aggregate", value_parser = vrf_rd)]
-    rd: Vec<(u32, String)>,
+    /// Route distinguisher by VRF id or by interface: [vrf:|in:|out:]N=RD.
+    #[arg(long, value_name = "KEY=RD", requires = "aggregate", value_parser = rd)]
+    rd: Vec<(RdKey, String)>,
 
     /// How AS paths and communities are printed.
     #[arg(long, value_enum, default_value = "array", requires = "aggregate")]
@@ -99,9 +99,17 @@ enum End {
     Dump,
 }
 
-fn vrf_rd(text: &str) -> Result<(u32, String), String> {
-    let (vrf, rd) = text.split_once('=').ok_or("not VRF=RD")?;
-    Ok((vrf.parse().map_err(|_| format!("`{vrf}` is no VRF id"))?, rd.to_owned()))
+fn rd(text: &str) -> Result<(RdKey, String), String> {
+    let (key, rd) = text.split_once('=').ok_or("not [vrf:|in:|out:]N=RD")?;
+    let (kind, number) = key.split_once(':').unwrap_or(("vrf", key));
+    let number = number.parse().map_err(|_| format!("`{number}` is no number"))?;
+    let key = match kind {
+        "vrf" => RdKey::Vrf(number),
+        "in" => RdKey::In(number),
+        "out" => RdKey::Out(number),
+        _ => return Err(format!("`{kind}` is none of vrf, in and out")),
+    };
+    Ok((key, rd.to_owned()))
 }
 
 fn exporter(text: &str) -> Result<(IpAddr, Option<u16>), String> {
@@ -120,7 +128,7 @@ fn object(text: &str) -> Result<Line, String> {
     }
 }
 
-/// Runs the verb: lines to stdout, what was left out to stderr. Exit code 1 when something
+/// Runs the verb: lines to stdout, what was counted as JSON to stderr. Exit code 1 when something
 /// recognised could not be decoded.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout().lock());
@@ -162,7 +170,7 @@ fn plain(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         }
     }
     let totals = decoder.totals();
-    eprintln!("telesteer: {totals:?}");
+    eprintln!("{}", serde_json::to_string(&totals)?);
     Ok(if totals.whole() && !cut_short { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -213,7 +221,7 @@ fn shaped(args: &Args, keys: &str, out: &mut dyn Write) -> anyhow::Result<ExitCo
     if let Some(error) = failed {
         return Err(error).context("failed to write");
     }
-    eprintln!("telesteer: {counters:?}");
+    eprintln!("{}", serde_json::to_string(&counters)?);
     let whole = counters.flow_problems == 0 && counters.bmp_undecoded == 0;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -15,7 +15,7 @@ use telesteer_wire::{json, pcap, tcp};
 use crate::line::{Line, fnv1a};
 
 /// What decoding captures came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Totals {
     /// Flow records of traffic.
     pub flow_records: u64,

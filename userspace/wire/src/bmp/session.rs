@@ -128,10 +128,7 @@ impl Session {
         let peer = Peer::of(message);
         let key = peer.and_then(|_| Peer::key(message));
         self.bound_strays();
-        let (parsed, error) = match parse(message, &mut self.parsing) {
-            Ok(parsed) => (Some(parsed), None),
-            Err(strict) => self.second_try(message, &strict),
-        };
+        let (parsed, error) = self.read(message);
         match (&parsed, &error) {
             (Some(_), None) => self.counters.decoded += 1,
             (Some(_), Some(_)) => self.counters.partial += 1,
@@ -165,6 +162,13 @@ impl Session {
             message: parsed.map(Box::new),
             error,
             context_changed,
+        }
+    }
+
+    fn read(&mut self, message: &[u8]) -> (Option<BmpMessage>, Option<String>) {
+        match parse(message, &mut self.parsing) {
+            Ok(parsed) => (Some(parsed), None),
+            Err(strict) => self.second_try(message, &strict),
         }
     }
 
@@ -233,10 +237,10 @@ impl Session {
         }
         self.counters.stray_peers_dropped += 1;
         self.parsing = BmpParsingContext::default();
-        let parsing = &mut self.parsing;
-        for message in self.kept.peer_ups() {
-            if let Ok(parsed) = parse(message, parsing) {
-                parsing.update(&parsed);
+        let kept: Vec<Vec<u8>> = self.kept.peer_ups().cloned().collect();
+        for message in &kept {
+            if let (Some(parsed), _) = self.read(message) {
+                self.parsing.update(&parsed);
             }
         }
     }

@@ -192,6 +192,9 @@ pub(super) fn announcement(
     if id == 0 && count == 0 {
         return None; // padding
     }
+    if count == 0 && version == 9 {
+        return Some(Announcement::Unusable(Problem::BadTemplate)); // v9 has no withdrawals
+    }
     if count == 0 {
         let all = id == if options { 3 } else { 2 };
         return Some(Announcement::Withdrawn((!all).then_some(id)));

@@ -120,7 +120,7 @@ fn fragments_are_put_together_in_any_order() {
     let fragment = |offset: u16, more: bool, part: &[u8]| {
         let mut ip = head.to_vec();
         ip[2..4].copy_from_slice(&(20 + part.len() as u16).to_be_bytes());
-        ip[6..8].copy_from_slice(&(u16::from(more) << 13 | offset / 8).to_be_bytes());
+        ip[6..8].copy_from_slice(&((u16::from(more) << 13) | (offset / 8)).to_be_bytes());
         ip.extend_from_slice(part);
         ip
     };

@@ -61,8 +61,8 @@ pub struct Settings {
     pub whole_seconds: bool,
     /// Decode sets that came before their template; pmacct drops them.
     pub late: bool,
-    /// Route distinguishers by VRF id, over what the exporter tells.
-    pub rds: HashMap<u32, String>,
+    /// Route distinguishers over what the exporter tells (pmacct's flow_to_rd_map).
+    pub rds: HashMap<RdKey, String>,
     /// How lists are written.
     pub lists: Lists,
     /// What happens at a session's end.
@@ -74,6 +74,17 @@ pub struct Settings {
     /// Write next hops as nfacctd does: it keeps one copy of equal attributes and takes an IPv4
     /// next hop and its v4-mapped IPv6 form for equal, so the form that came first is printed.
     pub pooled_next_hops: bool,
+}
+
+/// What a route distinguisher is looked up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RdKey {
+    /// Ingress VRF id, or egress without one.
+    Vrf(u32),
+    /// Ingress interface; wins over the others.
+    In(u32),
+    /// Egress interface; wins over the VRF.
+    Out(u32),
 }
 
 /// How one capture is to be taken.

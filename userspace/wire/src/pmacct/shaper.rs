@@ -15,7 +15,7 @@ use crate::notif::{self, Payload, Pushed};
 use crate::{flow, pcap, tcp};
 
 /// What shaping left out, to be told on the side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
     /// Flow records taken.
     pub records: u64,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
-use super::{Settings, route_distinguisher, timestamp};
+use super::{RdKey, Settings, route_distinguisher, timestamp};
 use crate::flow::{Element, NETFLOW_V9, Record, Value as Field};
 
 /// A record, the exporter it came from and the settings it is read with.
@@ -125,12 +125,15 @@ impl View<'_> {
         {
             return (route_distinguisher(rd), "flow");
         }
-        let vrf = self.nonzero(&[234, 235]);
-        let Some(id) = u32::try_from(vrf).ok().filter(|id| *id != 0) else {
-            return ("0:0:0".to_owned(), "unknown");
-        };
-        if let Some(rd) = self.settings.rds.get(&id) {
+        let id = |ids: &[u16]| u32::try_from(self.nonzero(ids)).unwrap_or(0);
+        let vrf = id(&[234, 235]);
+        let keys = [RdKey::In(id(&[10, 252])), RdKey::Out(id(&[14, 253])), RdKey::Vrf(vrf)];
+        if let Some(rd) = keys.iter().find_map(|key| self.settings.rds.get(key)) {
             return (rd.clone(), "map");
+        }
+        let id = vrf;
+        if id == 0 {
+            return ("0:0:0".to_owned(), "unknown");
         }
         match self.record.options().vrfs.get(&id).and_then(|vrf| vrf.rd) {
             Some(rd) if rd != [0; 8] => (route_distinguisher(rd), "flow"),

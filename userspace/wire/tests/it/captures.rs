@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use telesteer_wire::pmacct::{AtEnd, Custom, Key, Line, Lists, Origin, Settings, Shaper};
+use telesteer_wire::pmacct::{AtEnd, Custom, Key, Line, Lists, Origin, RdKey, Settings, Shaper};
 
 /// Members that tell about the daemon or the test bed, not about the traffic.
 const DAEMON: [&str; 4] = ["seq", "writer_id", "bmp_router_port", "telemetry_port"];
@@ -137,6 +137,24 @@ fn joined(more: &str) -> &'static str {
     Box::leak(format!("{BASE},{more}").into_boxed_str())
 }
 
+/// The two maps of route distinguishers case 102 runs with.
+fn rds_by_interface(settings: &mut Settings) {
+    for (kind, interfaces) in [(0, [203, 188, 195, 196]), (2, [176, 177, 174, 179])] {
+        for interface in interfaces {
+            let rd = format!("{kind}:65000:{interface}");
+            settings.rds.insert(RdKey::In(interface), rd.clone());
+            settings.rds.insert(RdKey::Out(interface), rd);
+        }
+    }
+}
+
+fn rds_by_vrf(settings: &mut Settings) {
+    let vrfs = [(41, 203), (48, 188), (46, 195), (39, 196), (42, 174)];
+    for (vrf, number) in vrfs {
+        settings.rds.insert(RdKey::Vrf(1_610_612_700 + vrf), format!("1:10.10.0.33:{number}"));
+    }
+}
+
 cases! {
     ipfix_cisco: "100-IPFIXv10-CISCO", &[("traffic-00.pcap", V4)], "output-flow-00.json",
         joined("src_net,dst_net,src_mask,dst_mask"), |_| (), &[];
@@ -149,13 +167,17 @@ cases! {
         &[("traffic-00.pcap", V4)], "output-flow-00.json",
         joined("src_net,dst_net,src_mask,dst_mask,mpls_tl_ipv4_address,mpls_tl_prefix_length,\
                 mpls_tl_type,timestamp_start,timestamp_end,vrf_id_egress,vrf_id_ingress,vrf_name"),
-        |s| s.whole_seconds = true, &["mpls_vpn_rd", "mpls_vpn_rd_origin"];
+        |s| { s.whole_seconds = true; rds_by_interface(s); }, &[];
     v9_cisco_sampled_by_map: "102-NFv9-CISCO-f2rd-pretag-sampling-reload",
         &[("traffic-00.pcap", V4)], "output-flow-01.json",
         joined("src_net,dst_net,src_mask,dst_mask,mpls_tl_ipv4_address,mpls_tl_prefix_length,\
                 mpls_tl_type,timestamp_start,timestamp_end,vrf_id_egress,vrf_id_ingress,vrf_name"),
-        |s| { s.whole_seconds = true; s.renormalize = true; s.sampling = Some(1000); },
-        &["mpls_vpn_rd", "mpls_vpn_rd_origin"];
+        |s| {
+            s.whole_seconds = true;
+            s.renormalize = true;
+            s.sampling = Some(1000);
+            rds_by_vrf(s);
+        }, &[];
     ipfix_sampling_option: "104-IPFIXv10-IPv6-CISCO-sampling_option",
         &[("traffic-00.pcap", V6)], "output-flow-00.json",
         joined("vrf_id_egress,vrf_id_ingress,vrf_name"), |s| s.renormalize = true, &[];
