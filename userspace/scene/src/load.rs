@@ -41,7 +41,7 @@ impl Load {
                 Kind { name: "bmp", port: 1790, v4: 44, v6: 24, rate: 280, more: BMP },
                 Kind { name: "ipfix", port: 4739, v4: 45, v6: 15, rate: 45, more: FLOW },
                 Kind { name: "netflow9", port: 2055, v4: 30, v6: 10, rate: 30, more: FLOW },
-                Kind { name: "notif", port: 10003, v4: 25, v6: 10, rate: 15, more: NOTIF },
+                Kind { name: "notif", port: 10003, v4: 25, v6: 10, rate: 25, more: NOTIF },
             ],
             routes: 5000,
             churn: 10,
@@ -61,6 +61,17 @@ impl Load {
     /// BMP sessions that are replayed.
     pub(crate) fn sessions(&self) -> u64 {
         u64::from(self.kinds[0].v4 + self.kinds[0].v6)
+    }
+
+    /// The counters of the replayed datagram exporters that move on by one a message, and the number
+    /// of those exporters.
+    pub(crate) fn rounds(&self) -> [(&'static str, u64); 3] {
+        let count = |index: usize| u64::from(self.kinds[index].v4 + self.kinds[index].v6);
+        [
+            ("/ipfix/datagrams", count(1)),
+            ("/netflow9/datagrams", count(2)),
+            ("/notif/records", count(3)),
+        ]
     }
 
     /// Datagram exporters that are replayed.

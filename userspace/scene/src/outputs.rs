@@ -13,26 +13,40 @@ const CHUNK: usize = 1 << 20;
 /// What was read longer ago than this is old.
 const OLD: Duration = Duration::from_millis(400);
 
+/// Lines of one kind of file that name one exporter.
+#[derive(Debug)]
+struct Watched {
+    kind: &'static str,
+    needle: Vec<u8>,
+    found: u64,
+}
+
 /// What the outputs of all collectors hold so far.
 #[derive(Debug)]
 pub(crate) struct Outputs {
     dir: PathBuf,
     seen: HashMap<PathBuf, u64>,
     lines: HashMap<String, u64>,
-    needle: Vec<u8>,
-    found: u64,
+    watched: Vec<Watched>,
     last: Option<Instant>,
 }
 
 impl Outputs {
-    /// Follows the files in `dir` and counts the lines of BMP files that name `exporter`.
-    pub(crate) fn new(dir: &Path, exporter: &str) -> Self {
+    /// Follows the files in `dir`; lines of `watched` kinds and exporters are counted apart.
+    pub(crate) fn new(dir: &Path, watched: &[(&'static str, &str)]) -> Self {
+        let watched = watched
+            .iter()
+            .map(|&(kind, exporter)| Watched {
+                kind,
+                needle: format!("\"exporter\":\"{exporter}\"").into_bytes(),
+                found: 0,
+            })
+            .collect();
         Self {
             dir: dir.to_owned(),
             seen: HashMap::new(),
             lines: HashMap::new(),
-            needle: format!("\"exporter\":\"{exporter}\"").into_bytes(),
-            found: 0,
+            watched,
             last: None,
         }
     }
@@ -77,11 +91,9 @@ impl Outputs {
             *seen += whole.len() as u64;
             let count = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
             *self.lines.entry(kind.to_owned()).or_default() += count;
-            if kind == "bmp" {
-                let has = |line: &&[u8]| {
-                    line.windows(self.needle.len()).take(200).any(|part| part == self.needle)
-                };
-                self.found += whole.split(|&byte| byte == b'\n').filter(has).count() as u64;
+            for watched in self.watched.iter_mut().filter(|watched| watched.kind == kind) {
+                let lines = whole.split(|&byte| byte == b'\n');
+                watched.found += lines.filter(|line| names(line, &watched.needle)).count() as u64;
             }
             file.seek(SeekFrom::Start(*seen))?;
         }
@@ -98,10 +110,15 @@ impl Outputs {
         self.lines.values().sum()
     }
 
-    /// BMP lines of the exporter that is looked for.
-    pub(crate) fn found(&self) -> u64 {
-        self.found
+    /// Lines of the watched exporter number `index`.
+    pub(crate) fn found(&self, index: usize) -> u64 {
+        self.watched.get(index).map_or(0, |watched| watched.found)
     }
+}
+
+/// True when `needle` is near the start of a line, where the exporter stands.
+fn names(line: &[u8], needle: &[u8]) -> bool {
+    line.windows(needle.len()).take(200).any(|part| part == needle)
 }
 
 #[cfg(test)]
@@ -114,14 +131,14 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("telesteer-outputs-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let mut file = File::create(dir.join("bmp-1-5.jsonl")).unwrap();
-        let mut outputs = Outputs::new(&dir, "10.9.0.1");
+        let mut outputs = Outputs::new(&dir, &[("flow", "10.9.0.1"), ("bmp", "10.9.0.1")]);
         write!(file, "{{\"exporter\":\"10.9.0.1\"}}\n{{\"exporter\":\"10.9.0.12\"}}\n{{\"exp")
             .unwrap();
         outputs.refresh();
-        assert_eq!((outputs.lines("bmp"), outputs.found()), (2, 1));
+        assert_eq!((outputs.lines("bmp"), outputs.found(1)), (2, 1));
         writeln!(file, "orter\":\"10.9.0.1\"}}").unwrap();
         outputs.refresh();
-        assert_eq!((outputs.lines("bmp"), outputs.found(), outputs.all()), (3, 2, 3));
+        assert_eq!((outputs.lines("bmp"), outputs.found(1), outputs.all()), (3, 2, 3));
         fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -16,7 +16,7 @@ use crate::collectors::{BMP_PORT, Collector, INSTANCES, Spec, UDP_PORTS};
 use crate::error::{Error, Result, at};
 use crate::kernel;
 use crate::load::Load;
-use crate::net::{Net, ROUTER};
+use crate::net::{Net, PEER, PMACCTD, ROUTER};
 use crate::outputs::Outputs;
 use crate::programs::Programs;
 use crate::progress::{Progress, until};
@@ -27,8 +27,13 @@ use crate::timeline::{Timeline, now_us};
 const PATIENCE_S: u64 = 240;
 /// How long the outputs must not grow to count as quiet.
 const QUIET: Duration = Duration::from_millis(1500);
-/// Datagrams each exporter sends, on average, between two events.
+/// Messages each replayed exporter sends between two events: one more than needed, since the
+/// counters that are looked at are up to a second old.
 const ROUNDS: u64 = 2;
+/// The exporters that are real programs: FRR, softflowd, pmacctd.
+const WATCHED: [(&str, &str); 3] = [("bmp", ROUTER), ("journal", PEER), ("journal", PMACCTD)];
+/// Lines of each of them between two events.
+const HEARD: u64 = 2;
 
 /// What all phases share.
 pub(crate) struct Stage<'a> {
@@ -74,7 +79,7 @@ pub(crate) fn play(
         timeline: Timeline::create(dir, spec.name)?,
         collectors: Vec::new(),
         programs: None,
-        outputs: Outputs::new(&dir.join("out"), ROUTER),
+        outputs: Outputs::new(&dir.join("out"), &WATCHED),
         policy: None,
     };
     let played = phase.play();
@@ -168,7 +173,7 @@ impl Phase<'_> {
                 .iter()
                 .map(|pointer| programs.counter(pointer))
                 .sum();
-            let table = phase.outputs.found();
+            let table = phase.outputs.found(0);
             let done = connected == sessions && started == exporters && programs.table_sent() && table >= routes;
             Ok((done, format!("{connected} of {sessions} sessions, {started} of {exporters} exporters, {table} of {routes} routes from FRR")))
         })?;
@@ -233,12 +238,22 @@ impl Phase<'_> {
         })
     }
 
-    /// Until the load has gone on for a while, measured in datagrams sent.
+    /// Until the load has gone on for so long that every exporter has sent something.
+    ///
+    /// The real programs must have been heard, too, where nobody is refused.
     fn rounds(&mut self) -> Result<()> {
-        let sent = |phase: &Self| phase.programs.as_ref().map_or(0, Programs::datagrams);
-        let goal = sent(self) + ROUNDS * self.stage.load.datagram_exporters();
-        self.until("the load to go on", |phase| {
-            Ok((sent(phase) >= goal, format!("{} of {goal}", sent(phase))))
+        let rounds = self.stage.load.rounds();
+        let sent = |phase: &Self, name| phase.programs.as_ref().map_or(0, |one| one.counter(name));
+        let goals = rounds.map(|(name, exporters)| (name, sent(self, name) + ROUNDS * exporters));
+        self.outputs.refresh();
+        let heard = [0, 1, 2].map(|index| self.outputs.found(index));
+        let refuses = self.spec.refuses;
+        self.until("every exporter to go on", |phase| {
+            phase.outputs.refresh_if_old();
+            let now = [0, 1, 2].map(|index| phase.outputs.found(index));
+            let silent = now.iter().zip(heard).any(|(now, before)| *now < before + HEARD);
+            let short = goals.iter().any(|&(name, goal)| sent(phase, name) < goal);
+            Ok((!short && (refuses || !silent), format!("goals {goals:?}, heard {now:?}")))
         })
     }
 

@@ -13,7 +13,7 @@ const PORTS: (u16, u16) = (5000, 8);
 const BURST: usize = 8;
 const PAYLOAD: [u8; 1200] = [0x5a; 1200];
 /// Pause between two flows.
-const PAUSE: Duration = Duration::from_millis(150);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Arguments of `telesteer-scene traffic`.
 #[derive(Debug, clap::Args)]
