@@ -177,8 +177,9 @@ impl Phase<'_> {
             let done = connected == sessions && started == exporters && programs.table_sent() && table >= routes;
             Ok((done, format!("{connected} of {sessions} sessions, {started} of {exporters} exporters, {table} of {routes} routes from FRR")))
         })?;
-        self.rounds()?;
+        // The ledger looks from here to the kill for who receives whom.
         self.timeline.event("steady", json!({}));
+        self.rounds()?;
         let state = self.state();
         self.step(&format!("steady: {state}"));
         Ok(())
