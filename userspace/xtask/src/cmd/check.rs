@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cmd::demo;
 use crate::kernel::{self, Flavour, SRC};
 use crate::licence;
 use crate::lock::CacheLock;
@@ -144,6 +145,12 @@ fn readme(workspace: &Workspace, _: &Options) -> Result<()> {
                 bad.push(format!("{}: {link} is not there", path.display()));
             }
         }
+    }
+    let text = fs::read_to_string(workspace.root.join("README.md")).context("reading README.md")?;
+    match fs::read_to_string(workspace.root.join("docs/demo/table.txt")) {
+        Ok(table) if demo::with_table(&text, &table).as_deref() == Some(&text) => {}
+        Ok(_) => bad.push("README.md: its table is not docs/demo/table.txt".to_owned()),
+        Err(error) => bad.push(format!("docs/demo/table.txt: {error}")),
     }
     verdict(bad)
 }
