@@ -10,7 +10,7 @@ use telesteer_wire::bmp::{self, Framing, MESSAGE_LEN_MAX, next_len};
 use telesteer_wire::capture::{Item, Kind, Source, Summary, looks_like_bmp};
 use telesteer_wire::flow::{self, Arrival, Record};
 use telesteer_wire::notif::{self, Payload, Pushed};
-use telesteer_wire::{json, pcap, tcp};
+use telesteer_wire::{pcap, tcp};
 
 use crate::line::{Line, fnv1a};
 
