@@ -105,14 +105,7 @@ impl Checker {
     /// Reads what is new, once.
     fn turn(&mut self) {
         self.discover();
-        for session in self.shared.sessions() {
-            let known = self.proofs.get(&session.exporter);
-            if known.is_none_or(|proof| proof.session.number != session.number) {
-                let (load, cover) = (Load::new(self.seed, session.number), Cover::default());
-                let proof = Proof { load, session, cover, done: None };
-                self.proofs.insert(proof.session.exporter, proof);
-            }
-        }
+        self.register();
         let keys: Vec<_> = self.tails.keys().cloned().collect();
         for (place, key) in keys.iter().enumerate() {
             // A younger file of the same writer means that the older writer is dead.
@@ -137,6 +130,18 @@ impl Checker {
             }
             proof.done.is_none_or(|since| since.elapsed() < MEMORY)
         });
+    }
+
+    /// Learns of new sessions.
+    fn register(&mut self) {
+        for session in self.shared.sessions() {
+            let known = self.proofs.get(&session.exporter);
+            if known.is_none_or(|proof| proof.session.number != session.number) {
+                let (load, cover) = (Load::new(self.seed, session.number), Cover::default());
+                let proof = Proof { load, session, cover, done: None };
+                self.proofs.insert(proof.session.exporter, proof);
+            }
+        }
     }
 
     fn discover(&mut self) {
@@ -195,8 +200,12 @@ impl Checker {
     }
 
     fn prove(&mut self, line: &Line<'_>) {
-        let checked = &mut self.checked;
         let exporter = line.exporter().map(|address| SocketAddr::new(address, line.port));
+        if exporter.is_some_and(|exporter| !self.proofs.contains_key(&exporter)) {
+            // It may have begun since this turn did.
+            self.register();
+        }
+        let checked = &mut self.checked;
         let Some(proof) = exporter.and_then(|exporter| self.proofs.get_mut(&exporter)) else {
             checked.unknown += 1;
             return;
@@ -281,6 +290,17 @@ mod tests {
         assert_eq!((checked.lines, checked.duplicates, checked.torn), (3, 1, 1));
         assert!(!folder.path().join("bmp-1-100.jsonl").exists());
         assert!(folder.path().join("bmp-1-200.jsonl").exists());
+    }
+
+    #[test]
+    fn a_session_that_begins_during_a_turn() {
+        let (_folder, session, mut checker, bytes) = stage();
+        // Nothing has been registered: the line itself must be the occasion.
+        checker.line(line(0, &bytes).trim_end().as_bytes());
+        assert_eq!((session.missing(), checker.checked.unknown), (0, 0));
+        let stranger = line(0, &bytes).replace("5000", "5001");
+        checker.line(stranger.trim_end().as_bytes());
+        assert_eq!(checker.checked.unknown, 1);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use super::{Session, Shared};
 pub(crate) const PORT: u16 = 1790;
 /// Bytes of a session that may be sent before they are proved.
 const WINDOW: u64 = 256 << 10;
+/// The same for all sessions together: the checker may be slower than the collectors.
+const BACKLOG: u64 = 8 << 20;
 /// Longest chunk of one write.
 const CHUNK: u64 = 3000;
 /// A session lives this many kills at least, and less than twice as many. With four collectors
@@ -98,6 +100,8 @@ impl Sender {
             // What a pause has held up is not caught up with all at once.
             due = due.max(allowed.saturating_sub(self.rate / 4));
             let mut tries = 0;
+            let behind: u64 = self.shared.sessions().iter().map(|s| s.missing()).sum();
+            let quiet = quiet || behind >= BACKLOG;
             while !quiet && due < allowed && tries < 4 * open.len() {
                 let at = self.random.below(open.len() as u64) as usize;
                 due += self.write(&mut open[at]);
