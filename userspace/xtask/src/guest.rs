@@ -198,7 +198,7 @@ impl Guest<'_> {
         add(&["-kernel", &self.kernel.image.to_string_lossy()]);
         add(&["-initrd", &folder.join("initramfs").to_string_lossy()]);
         let mut line = String::from(
-            "console=ttyS0,115200 loglevel=7 printk.devkmsg=on panic=-1 random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=180 mitigations=off nokaslr",
+            "console=ttyS0,115200 loglevel=7 printk.devkmsg=on panic=-1 no_timer_check random.trust_cpu=on rcupdate.rcu_cpu_stall_timeout=180 mitigations=off nokaslr",
         );
         for word in &self.append {
             line.push(' ');
