@@ -3,7 +3,7 @@
 //! what one wrote and did not commit before it died, its heir wrote again. Session and stream offset
 //! name a message, so one copy of each is kept, in stream order.
 //!
-//! Only an index is held in memory, [`Entry`] by line; the lines themselves are read again from the
+//! Only an index is held in memory, `Entry` by line; the lines themselves are read again from the
 //! files. Lines of other types pass through in the order they are read.
 
 use std::{

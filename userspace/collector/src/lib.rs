@@ -9,7 +9,7 @@
 //! | [`accept`], [`bmp`] | sessions: taken off the listener, read, committed, left to an heir |
 //! | [`udp`] | flow and UDP-notif sockets |
 //! | [`checkpoint`] | what a successor must know |
-//! | [`output`], [`line`], [`events`] | the files |
+//! | [`output`], [`mod@line`], [`events`] | the files |
 //! | [`metrics`] | the counters |
 //! | [`decode`] | captures as the lines the collector would have written |
 //! | [`dedup`] | several outputs merged into one copy of each message |

@@ -48,7 +48,7 @@ pub struct Args {
     /// Name of the kernel policy [default: source].
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
-    /// What names an exporter: saddr[,sport,payload] [default: saddr].
+    /// What names an exporter: `saddr[,sport,payload]`, by default `saddr`.
     #[arg(long, value_name = "KEY")]
     policy_key: Option<PolicyKey>,
     /// Seed of the policy's hash, 32 hex digits [default: the kernel's own].
