@@ -72,11 +72,67 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 const BEGIN: &str = "<!-- demo:begin -->\n";
 const END: &str = "<!-- demo:end -->";
 
-/// The README with `table` between its markers; `None` without markers.
+/// The rows of the ledger's table that the README has room for, as they start.
+const ROWS: &[&str] = &[
+    "BMP sessions at the kill",
+    "BMP sessions reset",
+    "RST / FIN",
+    "BMP messages sent",
+    "lost",
+    "streams byte-identical",
+    "exporters",
+    "of the dead collector",
+    "moved by the crash",
+    "that were not the dead",
+    "refused",
+    "lost by the crash",
+    "lost by the drain",
+    "received, never decoded",
+];
+
+/// The README with rows of `table` between its markers; `None` without markers.
 pub(crate) fn with_table(readme: &str, table: &str) -> Option<String> {
     let (head, rest) = readme.split_once(BEGIN)?;
     let (_, tail) = rest.split_once(END)?;
-    Some(format!("{head}{BEGIN}```text\n{}\n```\n{END}{tail}", table.trim_end()))
+    Some(format!("{head}{BEGIN}```text\n{}```\n{END}{tail}", shortened(table)))
+}
+
+/// Heading and chosen rows, in columns as narrow as they can be.
+fn shortened(table: &str) -> String {
+    let mut lines = table.lines().take_while(|line| !line.trim().is_empty());
+    let heading = lines.next().unwrap_or_default();
+    let mut rows = vec![format!("  {}", heading.trim())];
+    rows.extend(
+        lines
+            .filter(|line| ROWS.iter().any(|row| line.trim_start().starts_with(row)))
+            .map(str::to_owned),
+    );
+    let rows: Vec<(&str, Vec<&str>)> = rows.iter().map(|row| cells(row)).collect();
+    let label = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    let value = rows
+        .iter()
+        .flat_map(|(_, values)| values.iter().map(|value| value.chars().count()))
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for (name, values) in rows {
+        text.push_str(&format!("{name:label$}"));
+        for cell in values {
+            text.push_str(&format!("  {cell:>value$}"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A row's label, indented as it is, and its values: columns are two blanks apart or more.
+fn cells(row: &str) -> (&str, Vec<&str>) {
+    let start = row.len() - row.trim_start().len();
+    let end = row[start..].find("  ").map_or(row.len(), |at| start + at);
+    if row.starts_with("  ") && start == 2 && !ROWS.iter().any(|r| row[2..].starts_with(r)) {
+        return ("", row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect());
+    }
+    (&row[..end], row[end..].split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
 }
 
 fn bless(workspace: &Workspace, out: &Path, table: &str) -> Result<()> {
@@ -122,9 +178,12 @@ mod tests {
     #[test]
     fn a_table_goes_between_the_markers_and_nowhere_else() {
         let readme = format!("above\n{BEGIN}old\n{END}\nbelow\n");
-        let new = with_table(&readme, "a  b\n1  2\n").unwrap();
-        assert_eq!(new, format!("above\n{BEGIN}```text\na  b\n1  2\n```\n{END}\nbelow\n"));
-        assert_eq!(with_table(&new, "a  b\n1  2\n").unwrap(), new);
+        let table = "              stock      ours\nexporters        206      20\nother  1  2\n  \
+                     refused        7      none\n\nok a claim\n";
+        let new = with_table(&readme, table).unwrap();
+        let rows = "           stock   ours\nexporters    206     20\n  refused      7   none\n";
+        assert_eq!(new, format!("above\n{BEGIN}```text\n{rows}```\n{END}\nbelow\n"));
+        assert_eq!(with_table(&new, table).unwrap(), new);
         assert_eq!(with_table("no markers", "a"), None);
     }
 }
