@@ -72,18 +72,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 const BEGIN: &str = "<!-- demo:begin -->\n";
 const END: &str = "<!-- demo:end -->";
 
-/// The rows of the ledger's table that the README has room for, as they start.
+/// The rows of the ledger's table that the README has room for.
 const ROWS: &[&str] = &[
     "BMP sessions at the kill",
     "BMP sessions reset",
-    "RST / FIN",
+    "RST / FIN from the collectors",
     "BMP messages sent",
     "lost",
-    "streams byte-identical",
+    "streams byte-identical after dedup",
     "exporters",
     "of the dead collector",
     "moved by the crash",
-    "that were not the dead",
+    "that were not the dead one's",
     "refused",
     "lost by the crash",
     "lost by the drain",
@@ -101,13 +101,8 @@ pub(crate) fn with_table(readme: &str, table: &str) -> Option<String> {
 fn shortened(table: &str) -> String {
     let mut lines = table.lines().take_while(|line| !line.trim().is_empty());
     let heading = lines.next().unwrap_or_default();
-    let mut rows = vec![format!("  {}", heading.trim())];
-    rows.extend(
-        lines
-            .filter(|line| ROWS.iter().any(|row| line.trim_start().starts_with(row)))
-            .map(str::to_owned),
-    );
-    let rows: Vec<(&str, Vec<&str>)> = rows.iter().map(|row| cells(row)).collect();
+    let mut rows = vec![("", heading.split_whitespace().collect())];
+    rows.extend(lines.map(cells).filter(|(label, _)| ROWS.contains(&label.trim())));
     let label = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
     let value = rows
         .iter()
@@ -125,13 +120,11 @@ fn shortened(table: &str) -> String {
     text
 }
 
-/// A row's label, indented as it is, and its values: columns are two blanks apart or more.
+/// A row's label, indented as it is, and its values: columns are two blanks apart or
+/// more.
 fn cells(row: &str) -> (&str, Vec<&str>) {
     let start = row.len() - row.trim_start().len();
     let end = row[start..].find("  ").map_or(row.len(), |at| start + at);
-    if row.starts_with("  ") && start == 2 && !ROWS.iter().any(|r| row[2..].starts_with(r)) {
-        return ("", row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect());
-    }
     (&row[..end], row[end..].split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
 }
 
