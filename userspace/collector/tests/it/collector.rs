@@ -157,9 +157,13 @@ impl Collector {
         body.to_owned()
     }
 
+    /// A counter or a gauge of `/status`.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         let status: Value = serde_json::from_str(&self.get("/status")).unwrap();
-        status["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name}"))
+        status["counters"][name]
+            .as_u64()
+            .or_else(|| status["gauges"][name].as_u64())
+            .unwrap_or_else(|| panic!("no counter {name}"))
     }
 
     pub(crate) fn wait_counter(&self, name: &str, least: u64) {

@@ -124,7 +124,7 @@ fn sessions_move(end: impl Fn(&mut Collector)) {
     end(&mut first);
     second.wait_counter("sessions_inherited", moving);
     let before = second.counter("bmp_messages");
-    second.wait_counter("bmp_messages", before + 1000);
+    second.wait_counter("bmp_messages", before + 200);
     stop.store(true, Relaxed);
     let sent: Vec<(u16, Vec<u8>)> =
         routers.into_iter().map(|(port, router)| (port, router.join().unwrap())).collect();
