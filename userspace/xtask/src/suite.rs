@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::guest::Step;
 use crate::kernel::{Flavour, Kernel, OUT, SRC};
 use crate::ktap::{self, Tally};
-use crate::run::{cmd, say, step};
+use crate::run::{say, step};
 use crate::source::version;
 use crate::toolbox::{Binds, Toolbox};
 use crate::workspace::Workspace;
@@ -218,11 +218,21 @@ pub(crate) struct RustTest {
 
 /// Builds the workspace's tests and lists the integration tests among them.
 pub(crate) fn rust_tests(workspace: &Workspace) -> Result<Vec<RustTest>> {
-    let text = cmd("cargo")
+    let text = workspace
+        .cargo()
         .args(["test", "--release", "--workspace", "--no-run", "--message-format=json", "--quiet"])
-        .dir(&workspace.root)
         .output()?;
-    Ok(text.lines().filter_map(artifact).collect())
+    // Guests see the target folder, not the cache.
+    let dir = workspace.target.join("tests");
+    fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    let mut tests: Vec<RustTest> = text.lines().filter_map(artifact).collect();
+    for test in &mut tests {
+        let program = dir.join(test.name.replace('/', "-"));
+        fs::copy(&test.program, &program)
+            .with_context(|| format!("copying {}", test.program.display()))?;
+        test.program = program;
+    }
+    Ok(tests)
 }
 
 fn artifact(line: &str) -> Option<RustTest> {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::run::{Cmd, cmd};
+
 /// The folders every verb works with.
 #[derive(Debug, Clone)]
 pub(crate) struct Workspace {
@@ -43,6 +45,16 @@ impl Workspace {
     /// Folder for full logs of everything xtask starts.
     pub(crate) fn logs(&self) -> PathBuf {
         self.target.join("logs")
+    }
+
+    /// Cargo in the checkout. What it makes on the way lies in the cache, so that a new checkout
+    /// compiles our own crates only; programs still end up in the target folder.
+    pub(crate) fn cargo(&self) -> Cmd {
+        let cargo = cmd("cargo").dir(&self.root);
+        match env::var_os("CARGO_BUILD_BUILD_DIR") {
+            Some(_) => cargo,
+            None => cargo.env("CARGO_BUILD_BUILD_DIR", self.cache.join("cargo")),
+        }
     }
 
     /// A path below `vm/`.

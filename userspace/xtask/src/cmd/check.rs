@@ -196,11 +196,12 @@ fn verdict(bad: Vec<String>) -> Result<()> {
 }
 
 fn fmt(workspace: &Workspace, _: &Options) -> Result<()> {
-    cmd("cargo").args(["fmt", "--all", "--check"]).dir(&workspace.root).run()
+    workspace.cargo().args(["fmt", "--all", "--check"]).run()
 }
 
 fn clippy(workspace: &Workspace, _: &Options) -> Result<()> {
-    cmd("cargo")
+    workspace
+        .cargo()
         .args([
             "clippy",
             "--release",
@@ -212,12 +213,12 @@ fn clippy(workspace: &Workspace, _: &Options) -> Result<()> {
             "-D",
             "warnings",
         ])
-        .dir(&workspace.root)
         .run()
 }
 
 fn doc(workspace: &Workspace, _: &Options) -> Result<()> {
-    cmd("cargo")
+    workspace
+        .cargo()
         .args([
             "doc",
             "--release",
@@ -228,7 +229,6 @@ fn doc(workspace: &Workspace, _: &Options) -> Result<()> {
             "--quiet",
         ])
         .env("RUSTDOCFLAGS", "-D warnings")
-        .dir(&workspace.root)
         .run()
 }
 
@@ -236,9 +236,9 @@ fn doc(workspace: &Workspace, _: &Options) -> Result<()> {
 fn deny(workspace: &Workspace, _: &Options) -> Result<()> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).unwrap_or_default();
     if which("cargo-deny").is_some() || home.join("bin/cargo-deny").is_file() {
-        return cmd("cargo")
+        return workspace
+            .cargo()
             .args(["deny", "--offline", "check", "licenses", "bans", "sources"])
-            .dir(&workspace.root)
             .run();
     }
     verdict(licence::complaints(&workspace.root)?)

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::cmd::vm::{Shape, in_guest};
 use crate::kernel::Flavour;
-use crate::run::{clock, cmd, say, step};
+use crate::run::{clock, say, step};
 use crate::workspace::Workspace;
 
 /// Builds everything, runs the scene in a guest, prints the ledger's table.
@@ -143,7 +143,8 @@ fn bless(workspace: &Workspace, out: &Path, table: &str) -> Result<()> {
 
 /// Builds the programs the guests run.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    cmd("cargo")
+    workspace
+        .cargo()
         .args([
             "build",
             "--release",
@@ -155,7 +156,6 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
             "telesteer-scene",
         ])
         .args(["-p", "telesteer-ledger"])
-        .dir(&workspace.root)
         .run()
 }
 

@@ -12,7 +12,7 @@ use crate::canary;
 use crate::guest::{Guest, Outcome, Report, check_paths};
 use crate::kernel::{self, Flavour, Kernel};
 use crate::ktap::{self, Tally};
-use crate::run::{clock, cmd, say, step, tail};
+use crate::run::{clock, say, step, tail};
 use crate::suite::{self, Test};
 use crate::toolbox::Toolbox;
 use crate::workspace::Workspace;
@@ -92,9 +92,9 @@ fn host(workspace: &Workspace) -> Result<Tally> {
     let log = workspace.logs().join("test-host.log");
     let mut tally = Tally::default();
     let run = step("host tests", || {
-        let tested = cmd("cargo")
+        let tested = workspace
+            .cargo()
             .args(["test", "--release", "--workspace", "--no-fail-fast"])
-            .dir(&workspace.root)
             .logged(&log, "host tests", |line, note| {
                 if let Some(found) = ktap::cargo_line(line) {
                     tally.add(found);
@@ -132,10 +132,7 @@ fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
         .find(|kernel| kernel.flavour != Flavour::Unpatched)
         .context("no patched kernel among those built")?;
     step("userspace programs", || {
-        cmd("cargo")
-            .args(["build", "--release", "--workspace", "--quiet"])
-            .dir(&workspace.root)
-            .run()
+        workspace.cargo().args(["build", "--release", "--workspace", "--quiet"]).run()
     })?;
     let built = step("userspace tests", || suite::rust_tests(workspace))?;
     let mut tests = suite::selftests(workspace, &toolbox, patched)?;
