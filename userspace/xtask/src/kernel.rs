@@ -22,6 +22,8 @@ use crate::workspace::Workspace;
 pub(crate) const SRC: &str = "/telesteer/src";
 /// Where the toolbox sees the build folder.
 pub(crate) const OUT: &str = "/telesteer/build";
+/// The file in the build folder that tells ccache the configuration.
+const SHARED: &str = ".telesteer-shared-config";
 /// GiB a cold cache needs: toolbox 3, source 4, worktrees 3, builds 3, ccache and archives 2.
 const ROOM_GIB: u64 = 16;
 /// Objects in a build, before the first build has counted them.
@@ -220,11 +222,47 @@ impl Inputs<'_> {
         let start = Instant::now();
         let mark = Mark::set(&kernel.out)?;
         configure(self.workspace, self.toolbox, &kernel, &request)?;
+        self.share(&kernel)?;
         build(self.workspace, self.toolbox, &kernel)?;
         drop(mark);
         stamp(&kernel.done(), &self.key(source, flavour, &request))?;
         say(format!("kernel {}: built in {}", kernel.release, clock(start.elapsed())));
         Ok(kernel)
+    }
+
+    /// Writes what ccache takes for the configuration.
+    ///
+    /// Each object includes autoconf.h, so one symbol that only the series knows would make every
+    /// object of the unpatched kernel another one. ccache looks at this file instead: the resolved
+    /// config without those symbols. Code that uses one of them is in patched files only, and
+    /// their value is hashed for all flavours alike.
+    fn share(&self, kernel: &Kernel) -> Result<()> {
+        let own = self.own_symbols()?;
+        let config = kernel.out.join(".config");
+        let config =
+            fs::read_to_string(&config).with_context(|| format!("reading {}", config.display()))?;
+        let path = self.workspace.vm("series.config");
+        let mut text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        text.push_str(&shared_part(&config, &own));
+        let path = kernel.out.join(SHARED);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Symbols the series brings.
+    fn own_symbols(&self) -> Result<Vec<String>> {
+        let mut own = Vec::new();
+        for patch in self.patches {
+            let text = fs::read(&patch.path)
+                .with_context(|| format!("reading {}", patch.path.display()))?;
+            let text = String::from_utf8_lossy(&text);
+            own.extend(
+                text.lines()
+                    .filter_map(|line| line.strip_prefix("+config "))
+                    .map(|name| format!("CONFIG_{}", name.trim())),
+            );
+        }
+        Ok(own)
     }
 
     /// All config fragments of a flavour as one text.
@@ -329,6 +367,17 @@ fn symbols(text: &str) -> BTreeMap<&str, &str> {
         .collect()
 }
 
+/// The lines of a config that mean the same with and without the series.
+fn shared_part(config: &str, own: &[String]) -> String {
+    let mut text = String::new();
+    for (name, value) in symbols(config) {
+        if value != "n" && name != "CONFIG_LOCALVERSION" && !own.iter().any(|own| own == name) {
+            text += &format!("{name}={value}\n");
+        }
+    }
+    text
+}
+
 fn build(workspace: &Workspace, toolbox: &Toolbox, kernel: &Kernel) -> Result<()> {
     let flavour = kernel.flavour.name();
     let count_file = kernel.out.join(".telesteer-objects");
@@ -391,6 +440,11 @@ fn make(
         .env("CCACHE_MAXSIZE", "4G")
         // The compiler already writes what it read (-MMD): a miss need not preprocess twice.
         .env("CCACHE_DEPEND", "1")
+        .env("CCACHE_EXTRAFILES", format!("{OUT}/{SHARED}"))
+        .env(
+            "CCACHE_IGNOREHEADERS",
+            [".", OUT].map(|dir| format!("{dir}/include/generated/autoconf.h")).join(":"),
+        )
         .shown(format!("make {} for the {} kernel", targets.join(" "), flavour.name())))
 }
 
@@ -408,6 +462,15 @@ mod tests {
             refused("CONFIG_D=y\n# CONFIG_A is not set\n", config),
             ["CONFIG_A=n (is y)", "CONFIG_D=y (is not set)"]
         );
+    }
+
+    #[test]
+    fn kernels_share_what_the_series_does_not_touch() {
+        let own = ["CONFIG_OURS".to_owned()];
+        let with = "CONFIG_A=y\nCONFIG_OURS=y\nCONFIG_LOCALVERSION=\"-x\"\n# CONFIG_B is not set\n";
+        let without = "CONFIG_A=y\nCONFIG_LOCALVERSION=\"-y\"\n";
+        assert_eq!(shared_part(with, &own), shared_part(without, &own));
+        assert_ne!(shared_part(with, &[]), shared_part(without, &[]));
     }
 
     #[test]
