@@ -387,7 +387,7 @@ fn build(workspace: &Workspace, toolbox: &Toolbox, kernel: &Kernel) -> Result<()
         .unwrap_or(OBJECTS_GUESS);
     let log = workspace.logs().join(format!("kernel-{flavour}.log"));
     let mut objects = 0;
-    let targets = ["bzImage", "modules"].map(str::to_owned);
+    let targets = ["vmlinux", "modules"].map(str::to_owned);
     kernel.make(toolbox, &targets)?.logged(&log, &format!("kernel {flavour}"), |line, note| {
         let line = line.trim_start();
         if line.starts_with("CC ") || line.starts_with("AS ") {
