@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 #include <linux/tcp.h>
@@ -25,6 +26,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -146,6 +148,17 @@ static inline int new_netns(void)
 	ret |= ioctl(fd, SIOCSIFFLAGS, &ifr);
 	close(fd);
 	return ret ?: add_local_route();
+}
+
+static inline int drop_capability(int cap)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(__NR_capget, &h, d))
+		return -1;
+	d[cap / 32].effective &= ~(1U << cap % 32);
+	return syscall(__NR_capset, &h, d);
 }
 
 static inline long long now_ms(void)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SO_REUSEPORT_MEMBER: joining, leaving, and what waits in a socket meanwhile.
+ * SO_REUSEPORT_MEMBER: joining, and leaving without a loss.
  *
  * Each claim has a control: the same scene without what is claimed, where the
  * claim must not hold.
@@ -300,110 +300,6 @@ TEST_F_TIMEOUT(leave, under_fire, 120)
 		n += c;
 	}
 	EXPECT_EQ(variant->drain, n == STREAM);
-}
-
-/* --- TCP: what waits in a listener that closes -------------------------------- */
-
-FIXTURE(migrate) {
-	struct group g;
-	struct opts o;
-	int client[64];
-};
-
-FIXTURE_VARIANT(migrate) {
-	int kind;
-	bool policy;
-	int where;		/* 0 accept queue, 1 final ACK, 2 timer */
-};
-
-FIXTURE_VARIANT_ADD(migrate, accept4) { TCP4, true, 0 };
-FIXTURE_VARIANT_ADD(migrate, accept6) { TCP6, true, 0 };
-FIXTURE_VARIANT_ADD(migrate, ack4) { TCP4, true, 1 };
-FIXTURE_VARIANT_ADD(migrate, ack6) { TCP6, true, 1 };
-FIXTURE_VARIANT_ADD(migrate, timer4) { TCP4, true, 2 };
-FIXTURE_VARIANT_ADD(migrate, timer6) { TCP6, true, 2 };
-FIXTURE_VARIANT_ADD(migrate, accept4_control) { TCP4, false, 0 };
-FIXTURE_VARIANT_ADD(migrate, ack4_control) { TCP4, false, 1 };
-FIXTURE_VARIANT_ADD(migrate, timer6_control) { TCP6, false, 2 };
-
-FIXTURE_SETUP(migrate)
-{
-	ASSERT_EQ(0, new_netns());
-	ASSERT_EQ(0, write_file("/proc/sys/net/ipv4/tcp_migrate_req", "1"));
-	memset(self->client, 0xff, sizeof(self->client));
-	self->g.n = 0;
-	self->o = (struct opts){ .kind = variant->kind, .id = 11, .weight = 1,
-				 .policy = variant->policy ? "source" : NULL,
-				 .seed = seed_a };
-}
-
-FIXTURE_TEARDOWN(migrate)
-{
-	int i;
-
-	for (i = 0; i < 64; i++) {
-		if (self->client[i] >= 0)
-			close(self->client[i]);
-	}
-	close_group(&self->g);
-}
-
-/* They go where the exporter goes from now on. */
-TEST_F_TIMEOUT(migrate, follows_policy, 120)
-{
-	int i, moved = 0, wrong = 0, n = 64, kind = variant->kind;
-	long long end, before;
-
-	ASSERT_EQ(0, open_group(&self->g, 4, &self->o));
-	ASSERT_EQ(0, map_group(&self->g, kind, map_a, n, EXPORTER_PORT));
-	if (variant->where) {
-		for (i = 0; i < 4; i++)
-			ASSERT_EQ(0, set_int(self->g.fd[i], IPPROTO_TCP,
-					     TCP_DEFER_ACCEPT, 60));
-	}
-	for (i = 0; i < n; i++) {
-		self->client[i] = connect_from(kind, i, EXPORTER_PORT + 1,
-					       false);
-		ASSERT_LE(0, self->client[i]);
-	}
-
-	before = mib("TCPMigrateReqSuccess");
-	close(self->g.fd[1]);
-	self->g.fd[1] = -1;
-	if (variant->policy) {
-		for (i = 0; i < n; i++)
-			moved += map_a[i] == 1;
-		EXPECT_LT(0, moved);
-	}
-	if (variant->where == 2 && variant->policy) {
-		/* The timer of each request finds that its listener is gone. */
-		end = now_ms() + DEADLINE_MS;
-		while (mib("TCPMigrateReqSuccess") < before + moved &&
-		       now_ms() < end)
-			poll(NULL, 0, 10);
-		EXPECT_EQ(before + moved, mib("TCPMigrateReqSuccess"));
-	}
-	if (variant->where) {
-		for (i = 0; i < n; i++)
-			ASSERT_EQ(1, send(self->client[i], "x", 1, 0));
-	}
-	for (i = 0; i < n; i++)
-		map_b[i] = -1;
-	ASSERT_EQ(0, accept_until(&self->g, map_b, n, n));
-	if (variant->policy)
-		EXPECT_EQ(before + moved, mib("TCPMigrateReqSuccess"));
-
-	if (variant->where) {
-		for (i = 0; i < 4; i++) {
-			if (self->g.fd[i] >= 0)
-				set_int(self->g.fd[i], IPPROTO_TCP,
-					TCP_DEFER_ACCEPT, 0);
-		}
-	}
-	ASSERT_EQ(0, map_group(&self->g, kind, map_c, n, EXPORTER_PORT + 2));
-	for (i = 0; i < n; i++)
-		wrong += map_b[i] != map_c[i];
-	EXPECT_EQ(variant->policy, !wrong);
 }
 
 TEST_HARNESS_MAIN

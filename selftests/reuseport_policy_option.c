@@ -7,10 +7,8 @@
  */
 #define _GNU_SOURCE
 #include "reuseport_map.h"
-#include <linux/capability.h>
 #include <pthread.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 
@@ -233,17 +231,6 @@ TEST_F(opt, available)
 	EXPECT_NE(NULL, strstr(buf, "source"));
 	EXPECT_EQ(-1, write_file("/proc/sys/net/core/reuseport_available_policies",
 				 "x"));
-}
-
-static int drop_capability(int cap)
-{
-	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct d[2];
-
-	if (syscall(__NR_capget, &h, d))
-		return -1;
-	d[cap / 32].effective &= ~(1U << cap % 32);
-	return syscall(__NR_capset, &h, d);
 }
 
 /* A module is asked for with CAP_NET_ADMIN only. */

@@ -3,6 +3,7 @@
 #ifndef REUSEPORT_UAPI_H
 #define REUSEPORT_UAPI_H
 
+#include <linux/inet_diag.h>
 #include <linux/types.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -43,6 +44,22 @@ struct reuseport_member_stats {
 	struct reuseport_member	member;
 	__aligned_u64		selections;
 };
+#endif
+
+#ifndef INET_DIAG_REUSEPORT_MAX
+#define INET_DIAG_REUSEPORT		23
+enum inet_diag_reuseport {
+	INET_DIAG_REUSEPORT_UNSPEC,
+	INET_DIAG_REUSEPORT_GROUP,
+	INET_DIAG_REUSEPORT_MEMBERS,
+	INET_DIAG_REUSEPORT_POLICY,
+	INET_DIAG_REUSEPORT_ID,
+	INET_DIAG_REUSEPORT_WEIGHT,
+	INET_DIAG_REUSEPORT_FLAGS,
+	INET_DIAG_REUSEPORT_SELECTIONS,
+	INET_DIAG_REUSEPORT_PAD,
+};
+#define INET_DIAG_REUSEPORT_MAX		INET_DIAG_REUSEPORT_PAD
 #endif
 
 #endif /* REUSEPORT_UAPI_H */
