@@ -118,7 +118,7 @@ TEST_F_TIMEOUT(migrate, follows_policy, 120)
 
 /* --- members that drain, and programs that are asked -------------------------- */
 
-#define CLIENTS	128
+#define CLIENTS	256
 
 FIXTURE(leave) {
 	struct group g;

@@ -8,6 +8,7 @@
 
 pub mod bound;
 pub mod datagram;
+pub mod diag;
 pub mod features;
 pub mod ident;
 pub mod listen;

@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, env, fs, mem::offset_of, process::Command};
 
-use telesteer_uapi::{reuseport as r, takeover as t};
+use telesteer_uapi::{diag as d, reuseport as r, takeover as t};
 
 /// What bindgen knows of the headers: constants by name, sizes by struct, offsets by `struct::field`.
 #[derive(Default)]
@@ -64,7 +64,18 @@ fn differences(headers: &Headers) -> Vec<String> {
         ("REUSEPORT_KEY_PAYLOAD", r::KEY_PAYLOAD.into()),
         ("REUSEPORT_MEMBER_DRAIN", r::MEMBER_DRAIN.into()),
     ];
-    for (name, ours) in constants {
+    let attributes: [(&str, u16); 8] = [
+        ("INET_DIAG_REUSEPORT", d::INET_DIAG_REUSEPORT),
+        ("inet_diag_reuseport_INET_DIAG_REUSEPORT_GROUP", d::GROUP),
+        ("inet_diag_reuseport_INET_DIAG_REUSEPORT_MEMBERS", d::MEMBERS),
+        ("inet_diag_reuseport_INET_DIAG_REUSEPORT_POLICY", d::POLICY),
+        ("inet_diag_reuseport_INET_DIAG_REUSEPORT_ID", d::ID),
+        ("inet_diag_reuseport_INET_DIAG_REUSEPORT_WEIGHT", d::WEIGHT),
+        ("inet_diag_reuseport_INET_DIAG_REUSEPORT_FLAGS", d::FLAGS),
+        ("inet_diag_reuseport_INET_DIAG_REUSEPORT_SELECTIONS", d::SELECTIONS),
+    ];
+    let attributes = attributes.map(|(name, ours)| (name, u64::from(ours)));
+    for (name, ours) in constants.into_iter().chain(attributes) {
         match headers.constants.get(name) {
             Some(&theirs) if theirs == ours => {}
             theirs => wrong.push(format!("{name}: contract {ours}, headers {theirs:?}")),
@@ -121,7 +132,7 @@ fn contract_equals_patched_headers() {
     fs::write(
         &wrapper,
         "#include <linux/types.h>\n#include <asm/socket.h>\n#include <linux/tcp.h>\n\
-         #include <linux/reuseport.h>\n",
+         #include <linux/reuseport.h>\n#include <linux/inet_diag.h>\n",
     )
     .unwrap();
     let bindgen = env::var_os("TELESTEER_BINDGEN").unwrap_or_else(|| "bindgen".into());
