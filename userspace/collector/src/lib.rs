@@ -11,6 +11,7 @@
 //! | [`checkpoint`] | what a successor must know |
 //! | [`output`], [`mod@line`], [`events`] | the files |
 //! | [`metrics`] | the counters |
+//! | [`groups`] | the groups of this host, as the kernel tells of them |
 //! | [`decode`] | captures as the lines the collector would have written |
 //! | [`dedup`] | several outputs merged into one copy of each message |
 //! | [`replay`] | loads and captures sent from many addresses |
@@ -22,6 +23,7 @@ pub mod cmd;
 pub mod decode;
 pub mod dedup;
 pub mod events;
+pub mod groups;
 pub mod line;
 pub mod listeners;
 pub mod metrics;

@@ -22,6 +22,9 @@ enum Verb {
     Decode(cmd::decode::Args),
     /// Merge the outputs of several collectors into exactly one copy of each message.
     Dedup(cmd::dedup::Args),
+    /// Show the groups of sockets, their members and who feeds them.
+    #[command(long_about = cmd::ls::HELP)]
+    Ls(cmd::ls::Args),
     /// Send a capture or a generated load from many exporter addresses.
     Replay(cmd::replay::Args),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Verb::Collect(args) => cmd::collect::run(args),
         Verb::Decode(args) => cmd::decode::run(args),
         Verb::Dedup(args) => cmd::dedup::run(args),
+        Verb::Ls(args) => cmd::ls::run(args),
         Verb::Replay(args) => cmd::replay::run(args),
     };
     done.unwrap_or_else(|error| {

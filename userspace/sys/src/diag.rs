@@ -100,11 +100,7 @@ pub struct Reuseport {
 /// # Errors
 ///
 /// If the kernel has no sock_diag, or answers with something else than sockets.
-pub fn dump(
-    protocol: Protocol,
-    states: u32,
-    mut each: impl FnMut(DiagSocket),
-) -> io::Result<()> {
+pub fn dump(protocol: Protocol, states: u32, mut each: impl FnMut(DiagSocket)) -> io::Result<()> {
     for family in [libc::AF_INET, libc::AF_INET6] {
         match dump_family(protocol, family as u8, states, &mut each) {
             // A kernel without IPv6.

@@ -4,4 +4,5 @@
 pub mod collect;
 pub mod decode;
 pub mod dedup;
+pub mod ls;
 pub mod replay;

@@ -14,6 +14,7 @@ mod collector;
 mod decode;
 mod disk;
 mod flow;
+mod ls;
 mod messages;
 mod replay;
 mod settings;
