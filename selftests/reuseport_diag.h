@@ -164,13 +164,17 @@ static inline int diag_run(int nl, struct inet_diag_req_v2 *req, bool dump,
 	}
 }
 
+static inline int diag_family(int kind)
+{
+	return is_six(kind) || kind == DUAL ? AF_INET6 : AF_INET;
+}
+
 /* What a dump of sockets of that kind says about @fd. */
 static inline int diag_dump(int nl, int kind, __u32 states, int fd,
 			    struct diag *d)
 {
 	struct inet_diag_req_v2 req = {
-		.sdiag_family = is_six(kind) || kind == DUAL ? AF_INET6 :
-							       AF_INET,
+		.sdiag_family = diag_family(kind),
 		.sdiag_protocol = is_tcp(kind) ? IPPROTO_TCP : IPPROTO_UDP,
 		.idiag_ext = 0xff,
 		.idiag_states = states,
@@ -188,7 +192,7 @@ static inline int diag_one(int nl, int kind, int fd, struct diag *d)
 	socklen_t len = sizeof(ss);
 	__u64 cookie = cookie_of(fd);
 	struct inet_diag_req_v2 req = {
-		.sdiag_family = is_six(kind) ? AF_INET6 : AF_INET,
+		.sdiag_family = diag_family(kind),
 		.sdiag_protocol = is_tcp(kind) ? IPPROTO_TCP : IPPROTO_UDP,
 		.idiag_ext = 0xff,
 		.idiag_states = DIAG_ALL,
