@@ -392,7 +392,8 @@ TEST_F_TIMEOUT(diag, race, 240)
 	struct diag d;
 
 	self->g.n = 1;
-	self->g.fd[0] = c.fixed = open_member(&self->o);
+	c.fixed = open_member(&self->o);
+	self->g.fd[0] = c.fixed;
 	ASSERT_LE(0, c.fixed);
 	ASSERT_EQ(0, pthread_create(&t, NULL, churn, &c));
 	while (!__atomic_load_n(&c.stop, __ATOMIC_ACQUIRE)) {
