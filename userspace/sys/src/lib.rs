@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "system calls need it; every block states why it is sound")]
 
 pub mod bound;
+pub mod counter;
 pub mod datagram;
 pub mod diag;
 pub mod features;

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a choice costs: instructions per datagram and per SYN, up to the chosen socket.
+//!
+//! One process sends whole packets from many source addresses through a raw socket; loopback
+//! delivers them in the sender's context, and a filter drops each at the socket that was chosen. So
+//! a reading is send + IP + lookup + choice + drop, the same for all ways of steering but for the
+//! choice. Taking off the reading for a single socket leaves the choice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use telesteer_sys::counter::cycles;
+use telesteer_sys::datagram::Batch;
+
+use crate::group::Group;
+use crate::guest;
+use crate::packet::Traffic;
+use crate::sample::Sample;
+use crate::steering::Steering;
+
+/// Exporters.
+const SOURCES: u16 = 256;
+/// Port of the group.
+const PORT: u16 = 4739;
+/// Ports an exporter sends from; the measured rounds use the first.
+const PORTS: [u16; 2] = [30_000, 30_001];
+/// `IPPROTO_RAW`: the packet brings its header.
+const RAW: i32 = 255;
+
+/// One cell of the table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cell {
+    /// How it was steered.
+    pub steering: Steering,
+    /// What arrived.
+    pub traffic: Traffic,
+    /// Members of the group.
+    pub members: usize,
+    /// Instructions per packet, sender included.
+    pub cost: Sample,
+    /// How many members got something when nothing was dropped (UDP only).
+    pub reached: Option<usize>,
+    /// Exporters whose two ports went to two members (UDP only).
+    pub torn: Option<usize>,
+}
+
+/// All cells of a kernel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    /// The kernel's name.
+    pub kernel: String,
+    /// The cells.
+    pub cells: Vec<Cell>,
+    /// What could not be measured, and why.
+    pub skipped: Vec<String>,
+}
+
+/// What to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Members of the groups.
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 16, 64, 256])]
+    pub members: Vec<usize>,
+    /// Kernel policies to measure; one that the kernel lacks is skipped with a line.
+    #[arg(long, value_delimiter = ',', default_values_t = ["source".to_owned(), "stable".to_owned()])]
+    pub policies: Vec<String>,
+    /// Only these ways of steering.
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<Steering>,
+    /// Readings of each cell.
+    #[arg(long, default_value_t = 15)]
+    pub readings: usize,
+}
+
+/// Measures every cell.
+///
+/// # Errors
+///
+/// If a group cannot be made, or does not steer as it says.
+pub fn run(args: &Args) -> Result<Run> {
+    guest::own_namespace()?;
+    let mut run = Run { kernel: guest::kernel()?, cells: Vec::new(), skipped: Vec::new() };
+    // The plain hash comes first: once a group has had a policy the key stays on for a while.
+    for steering in possible(args, &mut run.skipped)? {
+        let beside = match (&steering, args.policies.first()) {
+            (Steering::HashBeside, Some(policy)) => Some(Group::of(
+                &Steering::Policy(policy.clone()),
+                false,
+                (Traffic::Udp4.loopback(), 0).into(),
+                1,
+            )?),
+            _ => None,
+        };
+        for traffic in Traffic::ALL {
+            let single = [1];
+            let sizes =
+                if steering == Steering::Single { &single[..] } else { args.members.as_slice() };
+            for members in sizes {
+                let cell = cell(&steering, traffic, *members, args.readings)
+                    .with_context(|| format!("{steering}, {}, {members}", traffic.name()))?;
+                eprintln!(
+                    "{steering:18} {:18} {members:4} {:9.1} ±{:.1}",
+                    traffic.name(),
+                    cell.cost.least,
+                    cell.cost.spread()
+                );
+                run.cells.push(cell);
+            }
+        }
+        drop(beside);
+    }
+    Ok(run)
+}
+
+/// What this kernel can do of what is asked; the rest is named.
+pub(crate) fn possible(args: &Args, skipped: &mut Vec<String>) -> Result<Vec<Steering>> {
+    let mut lacks = BTreeMap::new();
+    for policy in &args.policies {
+        if let Some(why) = guest::lacks(policy)? {
+            eprintln!("skipped: {policy}: {why}");
+            skipped.push(format!("{policy}: {why}"));
+            lacks.insert(policy.as_str(), why);
+        }
+    }
+    Ok(Steering::table(&args.policies)
+        .into_iter()
+        .filter(|steering| args.only.is_empty() || args.only.contains(steering))
+        .filter(|steering| match steering {
+            Steering::HashBeside => {
+                args.policies.first().is_some_and(|first| !lacks.contains_key(first.as_str()))
+            }
+            other => other.policy().is_none_or(|policy| !lacks.contains_key(policy)),
+        })
+        .collect())
+}
+
+fn cell(steering: &Steering, traffic: Traffic, members: usize, readings: usize) -> Result<Cell> {
+    let group = Group::of(steering, traffic.is_tcp(), (traffic.loopback(), PORT).into(), members)?;
+    let sender = Sender::new(traffic, group.addr())?;
+    let (reached, torn) = if traffic.is_tcp() {
+        (None, None)
+    } else {
+        let (reached, torn) = proof(&group, &sender)?;
+        (Some(reached), Some(torn))
+    };
+    group.drop_all()?;
+    // The first round fills caches of routes and of slabs.
+    sender.round(0)?;
+    let mut all = Vec::with_capacity(readings);
+    for _ in 0..readings {
+        let before = cycles();
+        sender.round(0)?;
+        all.push(cycles() - before);
+    }
+    let cost = Sample::of(&all, usize::from(SOURCES));
+    Ok(Cell { steering: steering.clone(), traffic, members, cost, reached, torn })
+}
+
+/// Sends from two ports of every exporter and looks who got it: the cost of a choice that is not
+/// made, or not made as it should be, must not get into the table.
+fn proof(group: &Group, sender: &Sender) -> Result<(usize, usize)> {
+    let mut batch = Batch::new(64);
+    let mut homes: BTreeMap<IpAddr, BTreeSet<usize>> = BTreeMap::new();
+    let mut reached = BTreeSet::new();
+    let mut received = 0;
+    for round in 0..PORTS.len() {
+        sender.round(round)?;
+        for (member, senders) in group.read(&mut batch)? {
+            for from in senders {
+                homes.entry(from.ip()).or_default().insert(member);
+                reached.insert(member);
+                received += 1;
+            }
+        }
+    }
+    let sent = usize::from(SOURCES) * PORTS.len();
+    ensure!(received == sent, "{received} of {sent} datagrams arrived");
+    let torn = homes.values().filter(|members| members.len() > 1).count();
+    let members = group.members().count();
+    if group.steering().keeps_sources_together() {
+        ensure!(torn == 0, "{torn} exporters have two homes");
+    } else {
+        ensure!(torn > 0, "the hash of the ports keeps every exporter together");
+    }
+    ensure!(members == 1 || reached.len() > 1, "one member gets everything");
+    Ok((reached.len(), torn))
+}
+
+/// A raw socket and the packets it sends.
+struct Sender {
+    socket: Socket,
+    to: SockAddr,
+    /// By port, by exporter.
+    packets: Vec<Vec<Vec<u8>>>,
+}
+
+impl Sender {
+    fn new(traffic: Traffic, to: SocketAddr) -> Result<Self> {
+        let domain = if traffic.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
+        let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(RAW)))
+            .context("a raw socket (this needs root)")?;
+        if traffic.is_ipv6() {
+            socket.set_header_included_v6(true)?;
+        }
+        let packets = PORTS
+            .iter()
+            .map(|port| {
+                (1..=SOURCES)
+                    .map(|n| traffic.packet((traffic.source(n), *port).into(), to))
+                    .collect()
+            })
+            .collect();
+        let to = SocketAddr::new(to.ip(), 0).into();
+        Ok(Self { socket, to, packets })
+    }
+
+    /// One packet from every exporter.
+    fn round(&self, port: usize) -> Result<()> {
+        for packet in self.packets.get(port).into_iter().flatten() {
+            self.socket.send_to(packet, &self.to)?;
+        }
+        Ok(())
+    }
+}
