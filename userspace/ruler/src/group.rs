@@ -152,6 +152,12 @@ impl Group {
         self.sockets.remove(&at).map(drop).with_context(|| format!("no member {at}"))
     }
 
+    /// Whether [`Group::drain`] can do anything.
+    pub fn can_drain(&self) -> bool {
+        self.steering.policy().is_some()
+            || self.program.is_some() && self.steering != Steering::BpfModulo
+    }
+
     /// Member `at` gets nothing new from now on and stays open. Waits for a grace period.
     ///
     /// # Errors
@@ -161,7 +167,7 @@ impl Group {
         let socket = self.sockets.get(&at).with_context(|| format!("no member {at}"))?;
         match (&mut self.program, self.steering.policy()) {
             (_, Some(_)) => Ok(reuseport::set_member(socket, &self.member(at, MEMBER_DRAIN))?),
-            (Some(program), _) => program.leave(at),
+            (Some(program), _) if self.steering != Steering::BpfModulo => program.leave(at),
             _ => bail!("{} knows no drain", self.steering),
         }
     }

@@ -9,7 +9,11 @@
 pub mod bpf;
 pub mod group;
 pub mod guest;
+pub mod membership;
 pub mod packet;
+pub mod report;
 pub mod sample;
 pub mod select;
 pub mod steering;
+pub mod svg;
+pub mod takeover;

@@ -83,8 +83,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Run> {
     guest::own_namespace()?;
     let mut run = Run { kernel: guest::kernel()?, cells: Vec::new(), skipped: Vec::new() };
-    // The plain hash comes first: once a group has had a policy the key stays on for a while.
-    for steering in possible(args, &mut run.skipped)? {
+    let mut asked = Asked::default();
+    for steering in args.list() {
+        if let Some(why) = asked.why_not(&steering, args)? {
+            skip(&mut run.skipped, &steering, &why);
+            continue;
+        }
         let beside = match (&steering, args.policies.first()) {
             (Steering::HashBeside, Some(policy)) => Some(Group::of(
                 &Steering::Policy(policy.clone()),
@@ -115,26 +119,41 @@ pub fn run(args: &Args) -> Result<Run> {
     Ok(run)
 }
 
-/// What this kernel can do of what is asked; the rest is named.
-pub(crate) fn possible(args: &Args, skipped: &mut Vec<String>) -> Result<Vec<Steering>> {
-    let mut lacks = BTreeMap::new();
-    for policy in &args.policies {
-        if let Some(why) = guest::lacks(policy)? {
-            eprintln!("skipped: {policy}: {why}");
-            skipped.push(format!("{policy}: {why}"));
-            lacks.insert(policy.as_str(), why);
-        }
+impl Args {
+    /// What is asked for, in the order in which it is measured.
+    pub(crate) fn list(&self) -> Vec<Steering> {
+        let mut list = Steering::table(&self.policies);
+        list.retain(|steering| self.only.is_empty() || self.only.contains(steering));
+        list
     }
-    Ok(Steering::table(&args.policies)
-        .into_iter()
-        .filter(|steering| args.only.is_empty() || args.only.contains(steering))
-        .filter(|steering| match steering {
-            Steering::HashBeside => {
-                args.policies.first().is_some_and(|first| !lacks.contains_key(first.as_str()))
-            }
-            other => other.policy().is_none_or(|policy| !lacks.contains_key(policy)),
-        })
-        .collect())
+}
+
+/// What the kernel was asked about its policies. Asking creates a group, so it is done late.
+#[derive(Debug, Default)]
+pub(crate) struct Asked(BTreeMap<String, Option<String>>);
+
+impl Asked {
+    /// Why the kernel cannot steer that way, if it cannot.
+    pub(crate) fn why_not(&mut self, steering: &Steering, args: &Args) -> Result<Option<String>> {
+        let policy = match steering {
+            Steering::HashBeside => args.policies.first().map(String::as_str),
+            other => other.policy(),
+        };
+        let Some(policy) = policy else { return Ok(None) };
+        if let Some(known) = self.0.get(policy) {
+            return Ok(known.clone());
+        }
+        let why = guest::lacks(policy)?;
+        self.0.insert(policy.to_owned(), why.clone());
+        Ok(why)
+    }
+}
+
+/// Says what is not measured, and why.
+pub(crate) fn skip(skipped: &mut Vec<String>, steering: &Steering, why: &str) {
+    let line = format!("{steering}: {why}");
+    eprintln!("skipped: {line}");
+    skipped.push(line);
 }
 
 fn cell(steering: &Steering, traffic: Traffic, members: usize, readings: usize) -> Result<Cell> {

@@ -29,15 +29,16 @@ pub enum Steering {
 }
 
 impl Steering {
-    /// All that the tables show, in their order, with the policies `names`.
+    /// All that the tables show, with the policies `names`. Those without a policy come first: once
+    /// a group has had one, the kernel's static key stays on for a while.
     pub fn table(names: &[String]) -> Vec<Self> {
         let mut list = vec![
             Self::Single,
             Self::Hash,
-            Self::HashBeside,
             Self::BpfModulo,
             Self::BpfRendezvous,
             Self::BpfWeighted,
+            Self::HashBeside,
         ];
         for name in names {
             list.extend([Self::Policy(name.clone()), Self::Weighted(name.clone())]);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `xtask bench`: long measurements, by name.
 
+pub(crate) mod quote;
+mod ruler;
+
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,6 +36,26 @@ const BENCHES: &[Bench] = &[
         about: "datagrams, records and messages per CPU-second, beside nfcapd and nfacctd; no guest",
         run: collect,
     },
+    Bench {
+        name: "select",
+        about: "instructions per datagram and per SYN, by steering, unpatched beside patched (icount)",
+        run: ruler::select,
+    },
+    Bench {
+        name: "membership",
+        about: "instructions of a join, a leave and a drain, by steering (icount)",
+        run: ruler::membership,
+    },
+    Bench {
+        name: "takeover",
+        about: "instructions per session of a process that dies, beside close and accept (icount)",
+        run: ruler::takeover,
+    },
+    Bench {
+        name: "quality",
+        about: "exporters moved, shares, loads: modulo, range scaling, Maglev, ours; no guest",
+        run: ruler::quality,
+    },
 ];
 
 /// Seconds a storm may take in the guest, and what of them is left for its end.
@@ -51,6 +74,10 @@ pub(crate) struct Options {
     kernel: Flavour,
     #[command(flatten)]
     shape: Shape,
+    /// Put this run's table, figures and drawing into docs/bench/, and the table where documents
+    /// quote it.
+    #[arg(long)]
+    bless: bool,
     /// Arguments for the program.
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
@@ -72,8 +99,30 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let out = workspace.target.join("bench").join(bench.name);
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     let code = (bench.run)(workspace, options, &out)?;
+    if options.bless {
+        bless(workspace, bench.name, &out)?;
+    }
     say(format!("bench {name}: files in {}", out.display()));
     Ok(code)
+}
+
+/// What of a bench's folder the documents keep.
+const KEPT: &[&str] = &["table.txt", "plot.svg", "plain.json", "unpatched.json", "result.json"];
+
+fn bless(workspace: &Workspace, name: &str, out: &Path) -> Result<()> {
+    let docs = workspace.root.join("docs/bench").join(name);
+    if !out.join("table.txt").exists() {
+        bail!("bench {name} makes no table to bless");
+    }
+    fs::create_dir_all(&docs).with_context(|| format!("making {}", docs.display()))?;
+    for kept in KEPT {
+        let from = out.join(kept);
+        if from.exists() {
+            fs::copy(&from, docs.join(kept))
+                .with_context(|| format!("copying {}", from.display()))?;
+        }
+    }
+    quote::renew(workspace)
 }
 
 /// The scene program in a network namespace of its own.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cmd::bench::quote;
 use crate::cmd::demo;
 use crate::kernel::{self, Flavour, SRC};
 use crate::licence;
@@ -152,6 +153,7 @@ fn readme(workspace: &Workspace, _: &Options) -> Result<()> {
         Ok(_) => bad.push("README.md: its table is not docs/demo/table.txt".to_owned()),
         Err(error) => bad.push(format!("docs/demo/table.txt: {error}")),
     }
+    bad.extend(quote::stale(workspace));
     verdict(bad)
 }
 

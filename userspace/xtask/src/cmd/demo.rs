@@ -155,7 +155,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
             "-p",
             "telesteer-scene",
         ])
-        .args(["-p", "telesteer-ledger"])
+        .args(["-p", "telesteer-ledger", "-p", "telesteer-ruler"])
         .run()
 }
 
