@@ -38,9 +38,9 @@ pub struct Settings {
     pub policy_key: PolicyKey,
     /// Seed of the policy's hash, 32 hex digits. Equal on all collectors and hosts of one service.
     pub policy_seed: Seed,
-    /// Folder on a BPF file system where the collectors share the maps of `bpf-modulo`.
+    /// Folder on a BPF file system where the collectors share the maps of a BPF program.
     pub bpf_pin: Option<PathBuf>,
-    /// N of `bpf-modulo`: the number of collectors.
+    /// N of `bpf-modulo`: the number of collectors. For `bpf-rendezvous`: more than any instance number.
     pub bpf_size: u32,
     /// Whether siblings inherit the sessions of a collector that ends.
     pub takeover: Takeover,
@@ -102,6 +102,8 @@ pub enum Steering {
     Policy,
     /// A BPF program: source address modulo N, refused where nobody holds the slot.
     BpfModulo,
+    /// A BPF program: the collectors draw for the source address, by weight, and nobody is refused.
+    BpfRendezvous,
 }
 
 /// Whether siblings inherit the sessions of a collector that ends.
@@ -312,9 +314,14 @@ impl Settings {
         if self.policy.is_empty() || self.policy.len() > 15 {
             return wrong("policy", format!("{:?} must have 1 to 15 bytes", self.policy));
         }
-        if self.steering == Steering::BpfModulo {
+        let program = match self.steering {
+            Steering::BpfModulo => Some("bpf-modulo"),
+            Steering::BpfRendezvous => Some("bpf-rendezvous"),
+            _ => None,
+        };
+        if let Some(name) = program {
             if self.bpf_pin.is_none() {
-                return wrong("bpf-pin", "bpf-modulo needs a folder on a BPF file system".into());
+                return wrong("bpf-pin", format!("{name} needs a folder on a BPF file system"));
             }
             if !(1..=256).contains(&self.bpf_size) {
                 return wrong("bpf-size", format!("{} is not within 1 to 256", self.bpf_size));

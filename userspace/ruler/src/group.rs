@@ -19,6 +19,8 @@ use crate::steering::Steering;
 const SEED: [u8; 16] = *b"telesteer-ruler!";
 /// Backlog of a listener, beyond any number of sessions that is measured.
 const BACKLOG: i32 = 32_768;
+/// Receive buffer of a UDP socket: room for all that one round sends.
+const BUFFER: u32 = 8 << 20;
 /// Classic BPF `ret 0`: the socket takes nothing.
 const RETURN_NOTHING: (u16, u8, u8, u32) = (0x06, 0, 0, 0);
 
@@ -105,7 +107,13 @@ impl Group {
     ///
     /// As [`Group::join`].
     pub fn prepare(&self, at: usize) -> Result<Unbound> {
-        let unbound = if self.tcp { Unbound::tcp(self.addr)? } else { Unbound::udp(self.addr)? };
+        let unbound = if self.tcp {
+            Unbound::tcp(self.addr)?
+        } else {
+            let unbound = Unbound::udp(self.addr)?;
+            unbound.receive_buffer(BUFFER)?;
+            unbound
+        };
         if self.steering == Steering::Single {
             SockRef::from(&unbound).set_reuse_port(false)?;
         }

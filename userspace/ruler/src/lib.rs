@@ -11,6 +11,7 @@ pub mod group;
 pub mod guest;
 pub mod membership;
 pub mod packet;
+pub mod quality;
 pub mod report;
 pub mod sample;
 pub mod select;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use telesteer_ruler::report::{self, PATCHED, Report, UNPATCHED, load};
-use telesteer_ruler::{membership, select, takeover};
+use telesteer_ruler::{membership, quality, select, takeover};
 
 /// Measures steering and takeover.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Verb {
     Membership(select::Args),
     /// Instructions per session of a process that dies. Run it in a guest with --icount.
     Takeover(takeover::Args),
+    /// Who moves, and how even shares and loads are, by method. Needs no kernel.
+    Quality(quality::Args),
     /// Set the measurements of both kernels side by side. Exit 1 if a claim is not met.
     Report {
         /// What was measured.
@@ -67,6 +69,11 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Select(args) => put(cli, &select::run(args)?)?,
         Verb::Membership(args) => put(cli, &membership::run(args)?)?,
         Verb::Takeover(args) => put(cli, &takeover::run(args)?)?,
+        Verb::Quality(args) => {
+            let report = quality::run(args)?;
+            print!("{}", report.text());
+            return Ok(ExitCode::from(u8::from(!report.good())));
+        }
         Verb::Report { bench, dir } => return judge(*bench, dir),
         Verb::TakeoverOnce(args) => put(cli, &takeover::once(args)?)?,
         Verb::TakeoverDonor(args) => takeover::donor(args)?,

@@ -48,6 +48,15 @@ pub fn local_addr(fd: impl AsFd) -> io::Result<SocketAddr> {
     SockRef::from(&fd).local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Whether a socket is one of streams (TCP), not of datagrams.
+///
+/// # Errors
+///
+/// If the descriptor is no socket.
+pub fn is_stream(fd: impl AsFd) -> io::Result<bool> {
+    Ok(SockRef::from(&fd).r#type()? == socket2::Type::STREAM)
+}
+
 /// Turns keep-alive on, so that a peer that vanished is noticed within `idle` and a few probes.
 ///
 /// # Errors

@@ -54,10 +54,11 @@ pub struct Args {
     /// Seed of the policy's hash, 32 hex digits [default: the kernel's own].
     #[arg(long, value_name = "HEX32")]
     policy_seed: Option<Seed>,
-    /// Folder on a BPF file system for the maps of bpf-modulo.
+    /// Folder on a BPF file system for the maps of bpf-modulo and bpf-rendezvous.
     #[arg(long, value_name = "DIR")]
     bpf_pin: Option<PathBuf>,
-    /// N of bpf-modulo: the number of collectors [default: 1].
+    /// N of bpf-modulo: the number of collectors; for bpf-rendezvous more than any instance number
+    /// [default: 1].
     #[arg(long, value_name = "N")]
     bpf_size: Option<u32>,
     /// Whether siblings inherit the sessions of a collector that ends [default: auto].

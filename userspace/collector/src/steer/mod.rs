@@ -31,7 +31,7 @@ pub enum Steer {
     /// A kernel policy.
     Policy(policy::Policy),
     /// A BPF program.
-    Modulo(bpf::Modulo),
+    Bpf(bpf::Program),
 }
 
 /// Steering and takeover as decided at the start.
@@ -61,7 +61,9 @@ impl Plan {
             Steering::Auto | Steering::Policy => {
                 Steer::Policy(policy::Policy::new(settings, features.member)?)
             }
-            Steering::BpfModulo => Steer::Modulo(bpf::Modulo::new(settings)?),
+            Steering::BpfModulo | Steering::BpfRendezvous => {
+                Steer::Bpf(bpf::Program::new(settings)?)
+            }
         };
         let takeover = (settings.takeover == Takeover::Auto && features.takeover)
             .then(|| takeover::budget(settings.takeover_budget));
@@ -82,7 +84,7 @@ impl Plan {
         let steer = match &self.steer {
             Steer::None => "none".to_owned(),
             Steer::Policy(policy) => policy.describe(),
-            Steer::Modulo(modulo) => modulo.describe(),
+            Steer::Bpf(program) => program.describe(),
         };
         format!("steering={steer} takeover={}", if self.takeover.is_some() { "on" } else { "off" })
     }
@@ -116,7 +118,7 @@ impl Plan {
         addr: SocketAddr,
     ) -> anyhow::Result<()> {
         match &self.steer {
-            Steer::Modulo(modulo) => modulo.enter(socket, transport, addr),
+            Steer::Bpf(program) => program.enter(socket, transport, addr),
             Steer::None | Steer::Policy(_) => Ok(()),
         }
     }
@@ -129,7 +131,8 @@ impl Plan {
     pub fn drain(&self, socket: BorrowedFd<'_>) -> anyhow::Result<()> {
         match &self.steer {
             Steer::Policy(policy) => policy.drain(socket),
-            Steer::None | Steer::Modulo(_) => Ok(()),
+            Steer::Bpf(program) => program.drain(socket),
+            Steer::None => Ok(()),
         }
     }
 }

@@ -41,7 +41,11 @@ impl Drop for BpfFs {
 }
 
 fn start(addr: Ipv4Addr, instance: u64, size: u32, pin: PathBuf) -> Collector {
-    let mut start = Start { addr, instance, ..Start::new(&["--steering", "bpf-modulo"]) };
+    steered("bpf-modulo", addr, instance, size, pin)
+}
+
+fn steered(by: &str, addr: Ipv4Addr, instance: u64, size: u32, pin: PathBuf) -> Collector {
+    let mut start = Start { addr, instance, ..Start::new(&["--steering", by]) };
     start.args.extend(["--bpf-pin".into(), pin.to_str().unwrap().into()]);
     start.args.extend(["--bpf-size".into(), size.to_string()]);
     start.run()
@@ -121,4 +125,53 @@ fn modulo_spreads_refuses_and_returns() {
         .unwrap();
     let said = String::from_utf8(said.stderr).unwrap();
     assert!(said.contains("was made for bpf-size 2, not 3"), "{said}");
+}
+
+/// 1. Two collectors draw for 40 exporters, TCP and UDP, each with both transports on one collector.
+/// 2. One is killed: nobody is refused, the exporters of the other stay where they are.
+/// 3. It comes back and has the same exporters again.
+/// 4. The other drains: everything goes to the one that is left, and nobody is refused.
+#[test]
+fn rendezvous_refuses_nobody_and_moves_only_whom_it_must() {
+    let Some(fs) = BpfFs::mount() else { return };
+    let pin = fs.path().join("telesteer");
+    let addr = own_address();
+    let start = |instance| steered("bpf-rendezvous", addr, instance, 4, pin.clone());
+    let (mut one, mut two) = (start(1), start(2));
+    let mut open = Vec::new();
+    for n in 1..=40 {
+        open.push(connect(n, addr).unwrap());
+        let exporter = UdpSocket::bind((Ipv4Addr::new(127, 1, 0, n), 0)).unwrap();
+        exporter.send_to(&ipfix(1, 0, &[template(256)]), (addr, 4739)).unwrap();
+    }
+    let (to_one, to_two) = wait_for("all are accepted", || {
+        let both = (accepted(&one), accepted(&two));
+        (both.0.len() + both.1.len() == 40).then_some(both)
+    });
+    assert!(to_one.len() > 5 && to_two.len() > 5, "{} and {}", to_one.len(), to_two.len());
+    for (collector, tcp) in [(&one, &to_one), (&two, &to_two)] {
+        let journal = collector.wait_lines("journal", tcp.len());
+        let mut udp: Vec<&str> =
+            journal.iter().map(|line| line["exporter"].as_str().unwrap()).collect();
+        udp.sort_unstable();
+        assert_eq!(&udp, tcp);
+    }
+
+    two.kill();
+    for n in 1..=40 {
+        open.push(connect(n, addr).unwrap());
+    }
+    wait_for("all are with the one that is left", || (accepted(&one).len() == 40).then_some(()));
+
+    let two = start(2);
+    for n in 1..=40 {
+        open.push(connect(n, addr).unwrap());
+    }
+    wait_for("the old exporters are back", || (accepted(&two) == to_two).then_some(()));
+
+    assert_eq!(one.terminate(), Some(0));
+    for n in 1..=40 {
+        open.push(connect(n, addr).unwrap());
+    }
+    wait_for("all are with the other", || (accepted(&two).len() == 40).then_some(()));
 }
