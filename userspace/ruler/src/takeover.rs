@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
-use telesteer_sys::counter::cycles;
+use telesteer_sys::counter::{children_time, cycles, process_time};
 use telesteer_sys::{bound, features, process, takeover};
 
 use crate::group::Group;
@@ -284,11 +284,13 @@ impl Dying {
         self.line("accepted")
     }
 
+    /// What the donor still does from the signal to its end. Its own time, not the clock's: while it
+    /// waits for something the clock of an idle guest jumps.
     fn kill(mut self) -> Result<u64> {
-        let before = cycles();
+        let (others, before) = (children_time()?, process_time(self.child.id())?);
         self.child.kill().context("killing the donor")?;
         self.child.wait().context("waiting for the donor")?;
-        Ok(cycles() - before)
+        Ok((children_time()? - others).saturating_sub(before))
     }
 }
 
