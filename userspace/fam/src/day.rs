@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! From records to the alpha raw flows of each day, in two passes over the same records.
+//!
+//! The first pass finds 5-tuples that may have an alpha report ([`Suspects`]), the second keeps the
+//! reports of those ([`Gather`]); so memory grows with alpha flows, not with flows. Both states are
+//! kept per day and merge in any order. What comes out, an [`AlphaDay`], depends on that day's
+//! records alone: a new day never asks for an old one again, and a day read twice is the same day.
+
+use crate::detect::{self, Report};
+use crate::key::{FiveTuple, PrefixFlow, Width};
+use crate::lsp::{self, Lsp};
+use crate::reading::{Detector, Duplicates, Exporters, Reading};
+use crate::record::Record;
+use crate::span::{self, Span};
+use crate::time::Day;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::net::IpAddr;
+
+/// Why a record is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// Its sampling rate is not known.
+    UnknownSampling,
+    /// It ends before it begins.
+    NegativeDuration,
+    /// It claims to have lasted longer than any exporter waits.
+    TooLong,
+    /// The reading does not count its exporter, or not at that interface.
+    OtherExporter,
+}
+
+/// The scaled bytes of a record, or why it does not count.
+pub fn bytes(record: &Record, reading: &Reading) -> Result<u64, Fault> {
+    let counts = match &reading.exporters {
+        Exporters::All => true,
+        Exporters::Only(exporter) => record.exporter == *exporter,
+        Exporters::Ingress(edges) => edges.contains(&(record.exporter, record.in_if)),
+    };
+    if !counts {
+        return Err(Fault::OtherExporter);
+    }
+    if record.last < record.first {
+        return Err(Fault::NegativeDuration);
+    }
+    if span::length((record.first, record.last)) > reading.longest.max(0) as u64 {
+        return Err(Fault::TooLong);
+    }
+    let sampling = record.sampling.ok_or(Fault::UnknownSampling)?;
+    Ok(sampling.scale(record.octets))
+}
+
+fn report(record: &Record, bytes: u64, reading: &Reading) -> Report {
+    let egress = lsp::egress(record, reading);
+    Report { first: record.first, last: record.last, bytes, egress, alpha: false }
+}
+
+/// What one day's records came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Records that count.
+    pub records: u64,
+    /// Their scaled bytes.
+    pub bytes: u64,
+    /// Records of unknown sampling.
+    pub unknown_sampling: u64,
+    /// Octets they tell of; the true number is a multiple nobody knows.
+    pub unknown_octets: u64,
+    /// Those above the threshold whatever their sampling is.
+    pub unknown_above: u64,
+    /// Records that end before they begin.
+    pub negative: u64,
+    /// Records longer than the reading believes.
+    pub too_long: u64,
+    /// Records of exporters or interfaces that the reading leaves out.
+    pub other_exporter: u64,
+}
+
+impl Totals {
+    fn add(&mut self, record: &Record, outcome: Result<u64, Fault>, reading: &Reading) {
+        match outcome {
+            Ok(bytes) => {
+                self.records += 1;
+                self.bytes = self.bytes.saturating_add(bytes);
+            }
+            Err(Fault::UnknownSampling) => {
+                self.unknown_sampling += 1;
+                self.unknown_octets = self.unknown_octets.saturating_add(record.octets);
+                self.unknown_above += u64::from(reading.above(record.octets));
+            }
+            Err(Fault::NegativeDuration) => self.negative += 1,
+            Err(Fault::TooLong) => self.too_long += 1,
+            Err(Fault::OtherExporter) => self.other_exporter += 1,
+        }
+    }
+
+    /// Adds another part of the day.
+    pub fn merge(&mut self, other: &Self) {
+        self.records += other.records;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.unknown_sampling += other.unknown_sampling;
+        self.unknown_octets = self.unknown_octets.saturating_add(other.unknown_octets);
+        self.unknown_above += other.unknown_above;
+        self.negative += other.negative;
+        self.too_long += other.too_long;
+        self.other_exporter += other.other_exporter;
+    }
+}
+
+/// Hashes the same way in every worker, so that their buckets can be added.
+type Hasher = BuildHasherDefault<DefaultHasher>;
+
+#[derive(Clone, Debug)]
+enum Suspicion {
+    /// 5-tuples with a report above the threshold.
+    Keys(HashSet<FiveTuple>),
+    /// Bytes of all flows that hash alike. No window of a flow holds more than its bucket.
+    Buckets(Vec<u64>),
+}
+
+/// First pass: what may be alpha.
+#[derive(Clone, Debug)]
+pub struct Suspects<'r> {
+    reading: &'r Reading,
+    days: BTreeMap<Day, Suspicion>,
+}
+
+impl<'r> Suspects<'r> {
+    /// Nobody is suspected yet.
+    pub fn new(reading: &'r Reading) -> Self {
+        Self { reading, days: BTreeMap::new() }
+    }
+
+    fn bucket(&self, key: &FiveTuple) -> usize {
+        let buckets = u64::from(self.reading.suspect_buckets.max(1));
+        (Hasher::default().hash_one(key) % buckets) as usize
+    }
+
+    /// Looks at a record.
+    pub fn observe(&mut self, record: &Record) {
+        let Ok(bytes) = bytes(record, self.reading) else { return };
+        let day = self.reading.calendar.day(record.first);
+        match self.reading.detector {
+            Detector::Report => {
+                // Cheap first: nearly every record stops here.
+                if self.reading.above(bytes)
+                    && detect::alone(&report(record, bytes, self.reading), self.reading)
+                {
+                    let empty = || Suspicion::Keys(HashSet::new());
+                    if let Suspicion::Keys(keys) = self.days.entry(day).or_insert_with(empty) {
+                        keys.insert(record.key);
+                    }
+                }
+            }
+            Detector::Window => {
+                let bucket = self.bucket(&record.key);
+                let len = self.reading.suspect_buckets.max(1) as usize;
+                let empty = || Suspicion::Buckets(vec![0; len]);
+                if let Suspicion::Buckets(sums) = self.days.entry(day).or_insert_with(empty) {
+                    sums[bucket] = sums[bucket].saturating_add(bytes);
+                }
+            }
+        }
+    }
+
+    /// Adds what another worker, of the same reading, found.
+    pub fn merge(&mut self, other: Self) {
+        for (day, theirs) in other.days {
+            match (self.days.entry(day).or_insert_with(|| theirs.clone_empty()), theirs) {
+                (Suspicion::Keys(ours), Suspicion::Keys(theirs)) => ours.extend(theirs),
+                (Suspicion::Buckets(ours), Suspicion::Buckets(theirs)) => {
+                    for (ours, theirs) in ours.iter_mut().zip(theirs) {
+                        *ours = ours.saturating_add(theirs);
+                    }
+                }
+                // One reading has one detector.
+                (_, _) => {}
+            }
+        }
+    }
+
+    /// Whether the record's flow may be alpha on the record's day.
+    pub fn suspected(&self, day: Day, key: &FiveTuple) -> bool {
+        match self.days.get(&day) {
+            None => false,
+            Some(Suspicion::Keys(keys)) => keys.contains(key),
+            Some(Suspicion::Buckets(sums)) => self.reading.above(sums[self.bucket(key)]),
+        }
+    }
+}
+
+impl Suspicion {
+    fn clone_empty(&self) -> Self {
+        match self {
+            Self::Keys(_) => Self::Keys(HashSet::new()),
+            Self::Buckets(sums) => Self::Buckets(vec![0; sums.len()]),
+        }
+    }
+}
+
+/// The reports of one 5-tuple on one day, at least one of them an alpha report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawFlow {
+    /// The transport flow.
+    pub key: FiveTuple,
+    /// Who saw it: the ingress router.
+    pub exporter: IpAddr,
+    /// Other exporters that saw it as alpha and whose reports do not count.
+    pub others: u32,
+    /// Whether bytes of a report longer than T were spread to find it.
+    pub approx: bool,
+    /// All its reports that day, sorted.
+    pub reports: Vec<Report>,
+}
+
+fn sum(values: impl Iterator<Item = u64>) -> u64 {
+    values.fold(0, u64::saturating_add)
+}
+
+impl RawFlow {
+    /// Its alpha reports.
+    pub fn alpha_reports(&self) -> impl Iterator<Item = &Report> {
+        self.reports.iter().filter(|report| report.alpha)
+    }
+
+    /// Bytes of its alpha reports.
+    pub fn alpha_bytes(&self) -> u64 {
+        sum(self.alpha_reports().map(|report| report.bytes))
+    }
+
+    /// Bytes of all its reports.
+    pub fn whole_bytes(&self) -> u64 {
+        sum(self.reports.iter().map(|report| report.bytes))
+    }
+
+    /// Duration of its alpha reports, one after the other.
+    pub fn alpha_time(&self) -> u64 {
+        sum(self.alpha_reports().map(Report::duration))
+    }
+
+    /// From its first packet to its last.
+    pub fn span(&self) -> Span {
+        let first = self.reports.iter().map(|report| report.first).min().unwrap_or(0);
+        (first, self.reports.iter().map(|report| report.last).max().unwrap_or(first))
+    }
+
+    /// Its super-prefix flow: the way of its earliest alpha report.
+    pub fn lsp(&self) -> Lsp {
+        let egress = self.alpha_reports().next().map_or(lsp::Egress::Unknown, |r| r.egress);
+        Lsp { ingress: self.exporter, egress }
+    }
+}
+
+/// What a day's alpha flows of one prefix flow came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PairDay {
+    /// Raw flows.
+    pub flows: u64,
+    /// Bytes of alpha reports.
+    pub alpha_bytes: u64,
+    /// All bytes of the raw flows.
+    pub whole_bytes: u64,
+    /// Of `alpha_bytes`, those of reports that began when an alpha report had already ended.
+    pub later_alpha: u64,
+    /// The same of `whole_bytes`.
+    pub later_whole: u64,
+}
+
+/// One day's alpha raw flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlphaDay {
+    /// What was read.
+    pub totals: Totals,
+    /// The flows, sorted by 5-tuple and exporter.
+    pub flows: Vec<RawFlow>,
+}
+
+impl AlphaDay {
+    /// The day by prefix flows.
+    pub fn pairs(&self, width: Width) -> BTreeMap<PrefixFlow, PairDay> {
+        let mut by_pair: BTreeMap<PrefixFlow, Vec<&RawFlow>> = BTreeMap::new();
+        for flow in &self.flows {
+            by_pair.entry(PrefixFlow::of(&flow.key, width)).or_default().push(flow);
+        }
+        by_pair
+            .into_iter()
+            .map(|(pair, flows)| {
+                let reports = || flows.iter().flat_map(|flow| &flow.reports);
+                let ends = reports().filter(|report| report.alpha).map(|report| report.last);
+                let seen = ends.min().unwrap_or(0);
+                let all = |_: &Report| true;
+                let later = |report: &Report| report.first >= seen;
+                let bytes = |of: &dyn Fn(&Report) -> bool, alpha: bool| {
+                    let picked = reports().filter(|report| report.alpha || !alpha);
+                    sum(picked.filter(|report| of(report)).map(|report| report.bytes))
+                };
+                let day = PairDay {
+                    flows: flows.len() as u64,
+                    alpha_bytes: bytes(&all, true),
+                    whole_bytes: bytes(&all, false),
+                    later_alpha: bytes(&later, true),
+                    later_whole: bytes(&later, false),
+                };
+                (pair, day)
+            })
+            .collect()
+    }
+
+    /// Time with at least one alpha report, overlap counted once.
+    pub fn alpha_union(&self) -> u64 {
+        let reports = self.flows.iter().flat_map(RawFlow::alpha_reports);
+        span::total(&span::union(reports.map(|report| (report.first, report.last)).collect(), 0))
+    }
+}
+
+/// One day's part of the second pass.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    totals: Totals,
+    flows: HashMap<(FiveTuple, IpAddr), Vec<Report>>,
+}
+
+/// Second pass: the reports of what is suspected.
+#[derive(Clone, Debug)]
+pub struct Gather<'s> {
+    suspects: &'s Suspects<'s>,
+    days: BTreeMap<Day, Part>,
+}
+
+impl<'s> Gather<'s> {
+    /// Nothing gathered yet. `suspects` has seen all records of the days to come.
+    pub fn new(suspects: &'s Suspects<'s>) -> Self {
+        Self { suspects, days: BTreeMap::new() }
+    }
+
+    /// Takes a record.
+    pub fn observe(&mut self, record: &Record) {
+        let reading = self.suspects.reading;
+        let outcome = bytes(record, reading);
+        let day = reading.calendar.day(record.first);
+        let part = self.days.entry(day).or_default();
+        part.totals.add(record, outcome, reading);
+        if let Ok(bytes) = outcome
+            && self.suspects.suspected(day, &record.key)
+        {
+            let reports = part.flows.entry((record.key, record.exporter)).or_default();
+            reports.push(report(record, bytes, reading));
+        }
+    }
+
+    /// Adds what another worker gathered.
+    pub fn merge(&mut self, other: Self) {
+        for (day, theirs) in other.days {
+            let ours = self.days.entry(day).or_default();
+            ours.totals.merge(&theirs.totals);
+            for (key, reports) in theirs.flows {
+                ours.flows.entry(key).or_default().extend(reports);
+            }
+        }
+    }
+
+    /// The days, each with what is alpha.
+    pub fn finish(self) -> BTreeMap<Day, AlphaDay> {
+        let reading = self.suspects.reading;
+        self.days.into_iter().map(|(day, part)| (day, finish(part, reading))).collect()
+    }
+}
+
+fn finish(part: Part, reading: &Reading) -> AlphaDay {
+    let mut flows: Vec<RawFlow> = Vec::new();
+    for ((key, exporter), mut reports) in part.flows {
+        let approx = detect::mark(&mut reports, reading);
+        if reports.iter().any(|report| report.alpha) {
+            flows.push(RawFlow { key, exporter, others: 0, approx, reports });
+        }
+    }
+    flows.sort_unstable_by_key(|flow| (flow.key, flow.exporter));
+    if reading.duplicates == Duplicates::Once {
+        let mut once: Vec<RawFlow> = Vec::with_capacity(flows.len());
+        for flow in flows {
+            match once.last_mut() {
+                Some(best) if best.key == flow.key => {
+                    let others = best.others + 1;
+                    if flow.alpha_bytes() > best.alpha_bytes() {
+                        *best = flow;
+                    }
+                    best.others = others;
+                }
+                _ => once.push(flow),
+            }
+        }
+        flows = once;
+    }
+    AlphaDay { totals: part.totals, flows }
+}
+
+/// Both passes over records at hand.
+pub fn read(records: &[Record], reading: &Reading) -> BTreeMap<Day, AlphaDay> {
+    let mut suspects = Suspects::new(reading);
+    records.iter().for_each(|record| suspects.observe(record));
+    let mut gather = Gather::new(&suspects);
+    records.iter().for_each(|record| gather.observe(record));
+    gather.finish()
+}
+
+#[cfg(test)]
+#[path = "day_tests.rs"]
+mod tests;

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! FAM, the flow analysis module of HNTES: which flows are alpha, which prefix flows and LSPs a
+//! table learnt from them would hold, and how many of their bytes it would have redirected.
+//!
+//! Everything here is a function of records and of a [`Reading`]: no I/O, no clock, no randomness.
+//! Results are the same for any order of records and any way to split them between workers:
+//! sums are of integers, states merge, and what is listed is sorted.
+//!
+//! - [`time`], [`key`], [`record`], [`lsp`]: instants and days, 5-tuples and prefix flows, records,
+//!   super-prefix flows.
+//! - [`reading`]: every ambiguity of the definitions as a switch.
+//! - [`detect`], [`day`]: from records to the alpha raw flows of a day, in two passes.
+//! - [`series`], [`aging`], [`traffic`]: the day series; PBR tables, effectiveness, new flows.
+//! - [`beta`], [`utilisation`], [`simultaneous`], [`doors`]: what else the LSPs carry, how full they
+//!   are, how many flows meet on them, and whose flows they are.
+//! - [`dimension`], [`rank`], [`burst`]: the four flow dimensions; the alpha/beta decomposition.
+
+pub mod aging;
+pub mod beta;
+pub mod burst;
+pub mod day;
+pub mod detect;
+pub mod dimension;
+pub mod doors;
+pub mod key;
+pub mod lsp;
+pub mod rank;
+pub mod reading;
+pub mod record;
+pub mod series;
+pub mod simultaneous;
+pub mod span;
+#[cfg(test)]
+mod testing;
+pub mod time;
+pub mod traffic;
+pub mod utilisation;
+
+pub use key::{FiveTuple, Prefix, PrefixFlow, Width};
+pub use reading::Reading;
+pub use record::{Record, Sampling};
+pub use time::{Calendar, Day, Ns};

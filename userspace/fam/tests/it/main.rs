@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Laws that hold for any records.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the lint spares test functions, not the helpers between them"
+)]
+
+mod laws;
+mod order;
+mod records;

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The order of records and the way they are split between workers change nothing; a day read
+//! alone, or twice, is the same day.
+
+use crate::records::{H, workload};
+use proptest::prelude::*;
+use telesteer_fam::aging::{Aging, Policy, Traffic, age};
+use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
+use telesteer_fam::day::{Gather, Suspects, read};
+use telesteer_fam::dimension::{Limits, Shape, dimensions};
+use telesteer_fam::reading::{Detector, Duplicates};
+use telesteer_fam::series::{Days, PairHistory};
+use telesteer_fam::simultaneous::meetings;
+use telesteer_fam::traffic::TrafficPass;
+use telesteer_fam::{Reading, Record, Width};
+
+fn reading(window: bool, each: bool) -> Reading {
+    Reading {
+        h: H,
+        detector: if window { Detector::Window } else { Detector::Report },
+        duplicates: if each { Duplicates::Each } else { Duplicates::Once },
+        suspect_buckets: 8,
+        ..Reading::default()
+    }
+}
+
+/// All passes, the records dealt out to workers whose states are merged in turn.
+fn run(records: &[Record], workers: usize, reading: &Reading) -> (Days, Traffic, Vec<TableBeta>) {
+    let dealt = |worker: usize| records.iter().skip(worker).step_by(workers);
+    let mut suspects = Suspects::new(reading);
+    for worker in (0..workers).rev() {
+        let mut own = Suspects::new(reading);
+        dealt(worker).for_each(|record| own.observe(record));
+        suspects.merge(own);
+    }
+    let mut gather = Gather::new(&suspects);
+    for worker in 0..workers {
+        let mut own = Gather::new(&suspects);
+        dealt(worker).for_each(|record| own.observe(record));
+        gather.merge(own);
+    }
+    let days = gather.finish();
+    let mut traffic = TrafficPass::new(&days, reading);
+    for worker in (0..workers).rev() {
+        let mut own = TrafficPass::new(&days, reading);
+        dealt(worker).for_each(|record| own.observe(record));
+        traffic.merge(own);
+    }
+    let traffic = traffic.finish();
+    let policies = [Width::NET, Width::HOST].map(|width| Policy { width, aging: Aging::After(3) });
+    let aged = policies.map(|policy| {
+        let history = PairHistory::new(&days, policy.width);
+        (policy, age(&history, policy.aging, reading, &traffic))
+    });
+    let plan = Plan::new(&days, aged.into(), reading);
+    let mut beta = BetaPass::new(&plan);
+    for worker in 0..workers {
+        let mut own = BetaPass::new(&plan);
+        dealt(worker).for_each(|record| own.observe(record));
+        beta.merge(own);
+    }
+    let tables = beta.finish();
+    (days, traffic, tables)
+}
+
+proptest! {
+    #[test]
+    fn order_and_split_do_not_matter(
+        (records, shuffled) in workload().prop_flat_map(|records| {
+            (Just(records.clone()), Just(records).prop_shuffle())
+        }),
+        workers in 1..5usize,
+        (window, each) in any::<(bool, bool)>(),
+    ) {
+        let reading = reading(window, each);
+        let one = run(&records, 1, &reading);
+        prop_assert_eq!(&one, &run(&shuffled, workers, &reading));
+        // The loads hold all that was redirected onto an LSP with an alpha history.
+        for table in &one.2 {
+            let alpha: u64 = table.rows.iter().map(|row| row.alpha).sum();
+            prop_assert_eq!(table.loads.values().map(|load| load.bytes().0).sum::<u64>(), alpha);
+        }
+        prop_assert_eq!(meetings(&one.0, &reading), meetings(&read(&shuffled, &reading), &reading));
+
+        let shapes = |days: &Days| -> Vec<Shape> {
+            days.values().flat_map(|day| &day.flows).filter_map(|f| Shape::of(&f.reports)).collect()
+        };
+        let (forth, mut back) = (shapes(&one.0), shapes(&one.0));
+        back.reverse();
+        let table = |shapes: &[Shape]| dimensions(shapes, Limits::of(shapes, 3.0));
+        prop_assert_eq!(table(&forth), table(&back));
+    }
+
+    #[test]
+    fn a_day_is_its_own(records in workload(), window in any::<bool>()) {
+        let reading = reading(window, false);
+        let all = read(&records, &reading);
+        let mut replayed = all.clone();
+        for day in all.keys() {
+            let own = |record: &&Record| reading.calendar.day(record.first) == *day;
+            let records: Vec<_> = records.iter().filter(own).cloned().collect();
+            let alone = read(&records, &reading);
+            prop_assert_eq!(alone.len(), 1);
+            replayed.extend(alone);
+        }
+        prop_assert_eq!(&replayed, &all);
+        // What is kept of a day can be put away and taken out again.
+        let kept: Days = serde_json::from_str(&serde_json::to_string(&all).unwrap()).unwrap();
+        prop_assert_eq!(kept, all);
+    }
+}
