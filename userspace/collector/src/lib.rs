@@ -14,9 +14,11 @@
 //! | [`groups`] | the groups of this host, as the kernel tells of them |
 //! | [`decode`] | captures as the lines the collector would have written |
 //! | [`dedup`] | several outputs merged into one copy of each message |
+//! | [`announce`] | the anycast address, announced by BGP while the collectors are well |
 //! | [`replay`] | loads and captures sent from many addresses |
 
 pub mod accept;
+pub mod announce;
 pub mod bmp;
 pub mod checkpoint;
 pub mod cmd;

@@ -16,6 +16,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Announce the anycast address by BGP while the collectors of this server are well.
+    #[command(after_help = cmd::announce::TEACH)]
+    Announce(cmd::announce::Args),
     /// Receive BMP, IPFIX, NetFlow v9 and UDP-notif and write JSON lines.
     Collect(cmd::collect::Args),
     /// Print what the decoders make of a capture as JSON lines.
@@ -31,6 +34,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
+        Verb::Announce(args) => cmd::announce::run(args),
         Verb::Collect(args) => cmd::collect::run(args),
         Verb::Decode(args) => cmd::decode::run(args),
         Verb::Dedup(args) => cmd::dedup::run(args),

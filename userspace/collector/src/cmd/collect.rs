@@ -80,7 +80,7 @@ pub struct Args {
     /// Write one line per datagram to the journal.
     #[arg(long)]
     journal: bool,
-    /// Where to serve /metrics (Prometheus) and /status (JSON).
+    /// Where to serve /metrics (Prometheus), /status (JSON) and /ready (200, or 503 in a drain).
     #[arg(long, value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
     /// Receive buffer of each socket [default: 8388608].

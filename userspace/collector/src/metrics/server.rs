@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A server for two resources, `/metrics` and `/status`, and nothing else of HTTP.
+//! A server for three resources, `/metrics`, `/status` and `/ready`, and nothing else of HTTP.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -55,7 +55,12 @@ async fn answer(mut stream: TcpStream, view: &View) -> io::Result<()> {
             ("200 OK", "text/plain; version=0.0.4; charset=utf-8", view.prometheus())
         }
         Some("/status") => ("200 OK", "application/json", format!("{}\n", view.status())),
-        Some(_) => ("404 Not Found", "text/plain", "try /metrics or /status\n".to_owned()),
+        // For those who route to this host: a drain is to be seen before its sockets close.
+        Some("/ready") if view.metrics.draining.get() == 0 => {
+            ("200 OK", "text/plain", "ready\n".to_owned())
+        }
+        Some("/ready") => ("503 Service Unavailable", "text/plain", "draining\n".to_owned()),
+        Some(_) => ("404 Not Found", "text/plain", "try /metrics, /status or /ready\n".to_owned()),
         None => ("405 Method Not Allowed", "text/plain", "only GET\n".to_owned()),
     };
     let length = body.len();
