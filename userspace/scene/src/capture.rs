@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The capture at the exporters' end of the link: tcpdump with a large buffer and full packets.
+//! Captures on a link: tcpdump with a large buffer and full packets.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,6 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::net::{Net, UPLINK};
 use crate::process::Process;
 
 /// Kernel buffer in KiB.
@@ -16,27 +15,38 @@ const BUFFER_KIB: &str = "65536";
 
 /// A running capture.
 #[derive(Debug)]
-pub(crate) struct Capture(Process);
+pub(crate) struct Capture {
+    name: String,
+    process: Process,
+}
 
 impl Capture {
-    /// Starts to capture into `dir/exporters.pcap`; wait for [`Capture::listening`].
-    pub(crate) fn start(net: &Net, dir: &Path) -> Result<Self> {
-        let file = dir.join("exporters.pcap").to_string_lossy().into_owned();
+    /// Starts to capture on `link` in the namespace `space` into `dir/NAME.pcap`; wait for
+    /// [`Capture::listening`].
+    pub(crate) fn start(space: &str, link: &str, dir: &Path, name: &str) -> Result<Self> {
+        let file = dir.join(format!("{name}.pcap")).to_string_lossy().into_owned();
         let argv =
-            ["tcpdump", "-Z", "root", "-n", "-i", UPLINK, "-s", "0", "-B", BUFFER_KIB, "-w", &file];
-        Process::start("tcpdump", &net.router, &argv, &dir.join("log/tcpdump.stderr")).map(Self)
+            ["tcpdump", "-Z", "root", "-n", "-i", link, "-s", "0", "-B", BUFFER_KIB, "-w", &file];
+        let log = dir.join(format!("log/tcpdump-{name}.stderr"));
+        let process = Process::start(&format!("tcpdump of {name}"), space, &argv, &log)?;
+        Ok(Self { name: name.to_owned(), process })
+    }
+
+    /// The name it was started with.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// True when packets are being captured.
     pub(crate) fn listening(&mut self) -> Result<bool> {
-        self.0.must_run()?;
-        Ok(self.0.talk().contains("listening on"))
+        self.process.must_run()?;
+        Ok(self.process.talk().contains("listening on"))
     }
 
     /// Ends the capture; its statistics, for `capture.json`.
     pub(crate) fn finish(mut self) -> Result<Value> {
-        self.0.stop(Signal::INT, Duration::from_secs(30));
-        statistics(&self.0.talk())
+        self.process.stop(Signal::INT, Duration::from_secs(30));
+        statistics(&self.process.talk())
     }
 }
 

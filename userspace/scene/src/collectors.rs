@@ -50,9 +50,9 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Starts instance `instance` for the `nth` time.
+    /// Starts instance `instance` for the `nth` time in the namespace `space`.
     pub(crate) fn start(
-        net: &Net,
+        space: &str,
         spec: Spec,
         dir: &Path,
         bpf: &Path,
@@ -89,7 +89,7 @@ impl Collector {
             argv.extend(["--bpf-pin", &pin, "--bpf-size", &size]);
         }
         let log = dir.join(format!("log/collector-{instance}-{nth}.stderr"));
-        let process = Process::start(&format!("collector {instance}"), &net.server, &argv, &log)?;
+        let process = Process::start(&format!("collector {instance}"), space, &argv, &log)?;
         Ok(Self { instance, process })
     }
 
@@ -114,7 +114,8 @@ impl Collector {
     }
 }
 
-fn metrics_port(instance: u32) -> u32 {
+/// Where the instance serves its metrics.
+pub(crate) fn metrics_port(instance: u32) -> u32 {
     9100 + instance
 }
 

@@ -134,7 +134,8 @@ fn chosen(names: &[String]) -> anyhow::Result<Vec<Spec>> {
     Ok(PHASES.iter().filter(wanted).copied().collect())
 }
 
-fn program(given: Option<&Path>) -> anyhow::Result<String> {
+/// The program under test.
+pub(crate) fn program(given: Option<&Path>) -> anyhow::Result<String> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => std::env::current_exe().context("own path")?.with_file_name("telesteer"),

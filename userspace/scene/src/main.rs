@@ -2,6 +2,7 @@
 //! `telesteer-scene`: plays scenes of routers, exporters and collectors that die, in network
 //! namespaces of one machine. Run it in a guest or on a host of your own; it needs root.
 
+mod anycast;
 mod bench;
 mod bpffs;
 mod capture;
@@ -43,6 +44,11 @@ enum Verb {
     Storm(storm::Args),
     /// Measure receivers of flows and of BMP side by side.
     BenchCollect(bench::Args),
+    /// Take a server out of an anycast address and back, under each way to spread.
+    BenchAnycast(anycast::bench::Args),
+    /// Keep a resilient group of next hops in step with FRR's route.
+    #[command(hide = true)]
+    Mirror(anycast::mirror::Args),
     /// Send or answer traffic for flow exporters to measure.
     #[command(hide = true)]
     Traffic(traffic::Args),
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Storm(args) => storm::run(&args),
         Verb::BenchCollect(args) => bench::run(&args),
+        Verb::BenchAnycast(args) => anycast::bench::run(&args),
+        Verb::Mirror(args) => anycast::mirror::run(&args),
         Verb::Traffic(args) => traffic::run(&args),
         Verb::Get(args) => get::run(&args),
     };

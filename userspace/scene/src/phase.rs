@@ -16,7 +16,7 @@ use crate::collectors::{BMP_PORT, Collector, INSTANCES, Spec, UDP_PORTS};
 use crate::error::{Error, Result, at};
 use crate::kernel;
 use crate::load::Load;
-use crate::net::{Net, PEER, PMACCTD, ROUTER};
+use crate::net::{Net, PEER, PMACCTD, ROUTER, UPLINK};
 use crate::outputs::Outputs;
 use crate::programs::Programs;
 use crate::progress::{Progress, until};
@@ -93,7 +93,7 @@ impl Phase<'_> {
     fn play(&mut self) -> Result<()> {
         self.step("begins");
         self.timeline.event("phase_start", json!({}));
-        let mut capture = Capture::start(self.stage.net, &self.dir)?;
+        let mut capture = Capture::start(&self.stage.net.router, UPLINK, &self.dir, "exporters")?;
         until("tcpdump to listen", PATIENCE_S, || Ok((capture.listening()?, String::new())))?;
         self.timeline.event("capture_start", json!({}));
         for instance in INSTANCES {
@@ -133,7 +133,7 @@ impl Phase<'_> {
 
     fn start_collector(&mut self, instance: u32, nth: u32, event: &str) -> Result<()> {
         let collector = Collector::start(
-            self.stage.net,
+            &self.stage.net.server,
             self.spec,
             &self.dir,
             self.bpf.path(),

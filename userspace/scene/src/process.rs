@@ -2,7 +2,7 @@
 //! Programs of the scene: started in a namespace, watched, ended by their process id.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -24,6 +24,31 @@ pub(crate) fn run(argv: &[&str]) -> Result<String> {
         .map_err(|source| Error::Start { program: program.clone(), source })?;
     if !output.status.success() {
         let talk = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::Failed { program, status: output.status, talk });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Like [`run`], with `input` as its standard input.
+pub(crate) fn run_with_input(argv: &[&str], input: &str) -> Result<String> {
+    let program = argv.join(" ");
+    let start = |source| Error::Start { program: program.clone(), source };
+    let (name, arguments) = argv.split_first().unwrap_or((&"", &[]));
+    let mut child = Command::new(name)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(start)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that does not read to the end says why by its status.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(start)?;
+    if !output.status.success() {
+        let talk = String::from_utf8_lossy(&output.stderr);
+        let talk = format!("{} (given: {})", talk.trim(), input.trim().replace('\n', "; "));
         return Err(Error::Failed { program, status: output.status, talk });
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
