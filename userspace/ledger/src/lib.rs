@@ -13,8 +13,10 @@
 //! - [`scene`], [`outputs`]: the scene's own files and the collectors' lines.
 //! - [`cover`]: which bytes of a stream were delivered; also used by the kill storm.
 //! - [`sessions`], [`datagrams`], [`moves`]: the accounts; [`phase`] joins them into one row.
+//! - [`anycast`]: a server that leaves and comes back, counted from captures alone.
 //! - [`claims`], [`table`], [`svg`]: the verdict and its faces.
 
+pub mod anycast;
 pub mod bmp;
 pub mod claims;
 pub mod cover;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use telesteer_ledger::anycast::{self, plot, rows};
 use telesteer_ledger::claims::{self, Claim, Least};
 use telesteer_ledger::phase::{self, Phase};
 use telesteer_ledger::{scene, svg, table};
@@ -22,6 +23,20 @@ struct Cli {
 enum Verb {
     /// Account for a scene; exit 0 if every claim is met, 1 if one FAILED, 2 if it cannot be read.
     Report(Report),
+    /// Account for a server that left an anycast address and came back; exit status as above.
+    Anycast(Anycast),
+}
+
+#[derive(clap::Args)]
+struct Anycast {
+    /// Folder the bench wrote.
+    dir: PathBuf,
+    /// Exporters each row must have to count.
+    #[arg(long, default_value_t = 200)]
+    min_exporters: u64,
+    /// BMP sessions each row must have to count.
+    #[arg(long, default_value_t = 64)]
+    min_sessions: u64,
 }
 
 #[derive(clap::Args)]
@@ -56,8 +71,11 @@ struct Document<'a> {
 }
 
 fn main() -> ExitCode {
-    let Verb::Report(args) = Cli::parse().verb;
-    match report(&args) {
+    let done = match Cli::parse().verb {
+        Verb::Report(args) => report(&args),
+        Verb::Anycast(args) => anycast(&args),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -97,6 +115,31 @@ fn report(args: &Report) -> Result<bool> {
     let failed = verdict.iter().filter(|claim| !claim.met).count();
     eprintln!("telesteer-ledger: {} of {} claims met", verdict.len() - failed, verdict.len());
     Ok(failed == 0)
+}
+
+/// Writes report.json, table.txt, table.md and report.svg beside what the bench wrote.
+fn anycast(args: &Anycast) -> Result<bool> {
+    let scene: anycast::Scene = scene::read_json(&args.dir.join("anycast.json"))?;
+    let found = anycast::account(&args.dir, &scene)?;
+    let verdict = rows::judge(&scene, &found, args.min_exporters, args.min_sessions);
+    let document = serde_json::json!({
+        "kernel": scene.kernel, "accel": scene.accel, "servers": scene.servers,
+        "leaves": scene.leaves, "rows": found, "claims": verdict,
+    });
+    let (table, claims) = (rows::text(&found), table::claims(&verdict));
+    let json = serde_json::to_string_pretty(&document)? + "\n";
+    write(&args.dir.join("report.json"), &json)?;
+    write(&args.dir.join("table.txt"), &table)?;
+    write(&args.dir.join("table.md"), &rows::markdown(&scene, &found))?;
+    write(&args.dir.join("report.svg"), &plot::draw(&found))?;
+    let failed: Vec<_> = verdict.iter().filter(|claim| !claim.met).collect();
+    print!("{table}");
+    for line in claims.lines().filter(|line| line.starts_with("FAILED")) {
+        println!("{line}");
+    }
+    let met = verdict.len() - failed.len();
+    eprintln!("telesteer-ledger: {met} of {} claims met", verdict.len());
+    Ok(failed.is_empty())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

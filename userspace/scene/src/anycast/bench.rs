@@ -24,7 +24,7 @@ use crate::progress::{Progress, until};
 use crate::timeline::{Timeline, now_us};
 
 use super::ecmp::{Group, Mode};
-use super::mirror::Mirror;
+use super::mirror::{self, Mirror};
 use super::net::{ANYCAST, EDGE_UPLINK, Net, SERVER_LINK};
 use super::routing::{Routing, core_hops, hops_to, same_links};
 use super::server::Announce;
@@ -247,9 +247,10 @@ impl Stage<'_> {
         mode.hash.apply(self.net)?;
         let mirror = match mode.group {
             Group::Plain => None,
-            Group::Resilient => {
-                let log = log.join("mirror.stderr");
-                Some(Mirror::start(self.net, &log, self.args.buckets, self.args.idle)?)
+            Group::Resilient | Group::Bare => {
+                let bare = mode.group == Group::Bare;
+                let args = mirror::Args { buckets: self.args.buckets, idle: self.args.idle, bare };
+                Some(Mirror::start(self.net, &log.join("mirror.stderr"), &args)?)
             }
         };
         let mut captures = vec![Capture::start(&self.net.edge, EDGE_UPLINK, &dir, "edge")?];
@@ -300,8 +301,8 @@ impl Stage<'_> {
         timeline: &mut Timeline,
     ) -> Result<()> {
         senders.replay.signal(Signal::USR1);
-        // What is on its way arrives.
-        std::thread::sleep(Duration::from_millis(500));
+        // What is on its way arrives, and tcpdump reads what the kernel holds back for a second.
+        std::thread::sleep(Duration::from_millis(1500));
         senders.replay.stop(Signal::TERM, Duration::from_secs(20));
         let said: Value = serde_json::from_str(&senders.replay.last_line()).unwrap_or_default();
         write(dir, "replay.json", &said)?;
@@ -401,7 +402,7 @@ mod tests {
 
     #[test]
     fn ways_are_chosen_by_name() {
-        assert_eq!(chosen(&[]).unwrap().len(), 6);
+        assert_eq!(chosen(&[]).unwrap().len(), 7);
         let picked = chosen(&["4-tuple-resilient".to_owned()]).unwrap();
         assert_eq!(picked[0].name(), "4-tuple-resilient");
         assert!(chosen(&["l5".to_owned()]).unwrap_err().to_string().contains("l3-plain"));

@@ -23,6 +23,8 @@ pub(crate) enum Group {
     Plain,
     /// Busy buckets stay where they are.
     Resilient,
+    /// The same, but a lone next hop has no twin; see [`super::mirror`].
+    Bare,
 }
 
 /// One way to spread.
@@ -71,6 +73,7 @@ impl Group {
         match self {
             Self::Plain => "plain",
             Self::Resilient => "resilient",
+            Self::Bare => "resilient-bare",
         }
     }
 }
@@ -83,6 +86,7 @@ impl Mode {
         hashes
             .into_iter()
             .flat_map(|hash| groups.into_iter().map(move |group| Self { hash, group }))
+            .chain([Self { hash: Hash::L3, group: Group::Bare }])
             .collect()
     }
 

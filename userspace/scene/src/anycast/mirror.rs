@@ -5,7 +5,10 @@
 //! resilient group in a table of its own, which an `ip rule` looks at first. In the main table FRR
 //! would learn our route, withdraw its own, and both would follow each other for ever.
 //!
-//! What is known to bite: a link that goes down takes its next hop objects along and a link that
+//! What is known to bite. IPv4 asks a group only if it has more than one entry (IPv6 always does): as
+//! long as one server is left alone, no bucket notes that it is used, and when the second returns
+//! the kernel takes all of them for idle and gives half away at once. So a lone next hop gets a twin, the same
+//! gateway under another id, with so little weight that no bucket is its own. Then, a link that goes down takes its next hop objects along and a link that
 //! comes up restores none, so a change that fails is followed by a rebuild; and a resilient group is
 //! replaced only by one with the same type and number of buckets.
 
@@ -21,8 +24,9 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::error::{Error, Result, at};
-use crate::process::{Process, run_with_input};
+use crate::process::{Process, run as run_program, run_with_input};
 use crate::progress::until;
+use crate::timeline::now_us;
 
 use super::net::{Net, PREFIXES, batch};
 use super::routes::{self, Hop};
@@ -31,6 +35,10 @@ use super::routes::{self, Hop};
 const TABLE: &str = "900";
 /// Groups and next hops of the first prefix have ids from here on, of the second 1000 higher.
 const BASE: u32 = 90_000;
+/// A lone next hop and its twin: of 128 buckets all go to the first.
+const WEIGHTS: [u32; 2] = [256, 1];
+/// Added to the id of a group for the twin.
+const TWIN: u32 = 500;
 /// A look without news, should a message have been missed.
 const LOOK: Duration = Duration::from_secs(1);
 /// Bytes of one route message are few; several messages of one change are looked at together.
@@ -41,10 +49,13 @@ const SETTLE: Duration = Duration::from_millis(5);
 pub(crate) struct Args {
     /// Buckets of a group.
     #[arg(long, default_value_t = 128)]
-    buckets: u32,
+    pub buckets: u32,
     /// Seconds a bucket must be idle to move to a next hop that has too few.
     #[arg(long, default_value_t = 120)]
-    idle: u32,
+    pub idle: u32,
+    /// Leave a lone next hop alone, to show what that does to IPv4.
+    #[arg(long)]
+    pub bare: bool,
 }
 
 /// Mirrors until killed.
@@ -107,6 +118,8 @@ impl Group {
         }
         let lines = self.plan(&want, args);
         let done = run_with_input(&["ip", "-batch", "-"], &lines);
+        // What was done is to be read afterwards: who moved may hang on it.
+        eprint!("{} us\n{lines}", now_us());
         if done.is_err() && !self.have.is_empty() {
             // Objects may have gone with their link: start from nothing.
             let _ = run_with_input(&["ip", "-force", "-batch", "-"], &self.teardown());
@@ -135,7 +148,22 @@ impl Group {
         if want.is_empty() {
             let _ = writeln!(lines, "route del {prefix} table {TABLE}\nnexthop del id {group}");
         } else {
-            let members: Vec<String> = want.iter().map(|hop| self.id_of(hop).to_string()).collect();
+            let mut members: Vec<String> =
+                want.iter().map(|hop| self.id_of(hop).to_string()).collect();
+            if let [hop] = want
+                && !args.bare
+            {
+                let twin = group + TWIN;
+                let _ = writeln!(
+                    lines,
+                    "nexthop replace id {twin} via {} dev {}",
+                    hop.gateway, hop.dev
+                );
+                members = vec![
+                    format!("{},{}", members[0], WEIGHTS[0]),
+                    format!("{twin},{}", WEIGHTS[1]),
+                ];
+            }
             let _ = writeln!(
                 lines,
                 "nexthop replace id {group} group {} type resilient buckets {} idle_timer {} \
@@ -151,13 +179,17 @@ impl Group {
         for hop in have.iter().filter(|hop| !want.contains(hop)) {
             let _ = writeln!(lines, "nexthop del id {}", self.id_of(hop));
         }
+        if have.len() == 1 && want.len() != 1 && !args.bare {
+            let _ = writeln!(lines, "nexthop del id {}", group + TWIN);
+        }
         lines
     }
 
     fn teardown(&self) -> String {
         let mut lines =
             format!("route del {} table {TABLE}\nnexthop del id {}\n", self.prefix, self.id);
-        for id in self.ids.values() {
+        let twin = self.id + TWIN;
+        for id in self.ids.values().chain([&twin]) {
             let _ = writeln!(lines, "nexthop del id {id}");
         }
         lines
@@ -178,10 +210,12 @@ pub(crate) struct Mirror {
 
 impl Mirror {
     /// Starts it once the core has all its next hops: a bucket given away is not idle for a while.
-    pub(crate) fn start(net: &Net, log: &Path, buckets: u32, idle: u32) -> Result<Self> {
+    pub(crate) fn start(net: &Net, log: &Path, args: &Args) -> Result<Self> {
         let own = std::env::current_exe().map_err(at(Path::new("/proc/self/exe")))?;
-        let (own, buckets, idle) = (own.to_string_lossy(), buckets.to_string(), idle.to_string());
-        let argv = [&*own, "mirror", "--buckets", &buckets, "--idle", &idle];
+        let (own, buckets) = (own.to_string_lossy(), args.buckets.to_string());
+        let idle = args.idle.to_string();
+        let mut argv = vec![&*own, "mirror", "--buckets", &buckets, "--idle", &idle];
+        argv.extend(args.bare.then_some("--bare"));
         let process = Process::start("mirror", &net.core, &argv, log)?;
         let mut mirror = Self { core: net.core.clone(), process };
         let want = PREFIXES.map(|prefix| routes::hops(Some(&net.core), prefix, "main"));
@@ -191,9 +225,7 @@ impl Mirror {
             let have: Vec<_> = mirror.hops()?;
             Ok((have == want, format!("{have:?}, {}", mirror.process.talk())))
         })?;
-        let rules =
-            PREFIXES.map(|prefix| format!("rule add to {prefix} lookup {TABLE} pref 900\n"));
-        batch(&net.core, &rules.concat())?;
+        rules(&net.core, "add")?;
         Ok(mirror)
     }
 
@@ -210,9 +242,7 @@ impl Mirror {
     /// Takes rules, routes and groups away.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.process.stop(rustix::process::Signal::KILL, LOOK);
-        let rules =
-            PREFIXES.map(|prefix| format!("rule del to {prefix} lookup {TABLE} pref 900\n"));
-        batch(&self.core, &rules.concat())?;
+        rules(&self.core, "del")?;
         // Groups first: next hops in use are taken out of them one by one, which moves buckets.
         let mut lines = String::new();
         for number in 0..PREFIXES.len() as u32 {
@@ -223,7 +253,7 @@ impl Mirror {
         let argv = ["ip", "-n", space, "-force", "-batch", "-"];
         let mut lines = String::new();
         for number in 0..PREFIXES.len() as u32 {
-            for hop in 1..=8 {
+            for hop in (1..=8).chain([TWIN]) {
                 let _ = writeln!(lines, "nexthop del id {}", BASE + number * 1000 + hop);
             }
         }
@@ -235,11 +265,22 @@ impl Mirror {
     }
 }
 
+/// Adds or deletes the rules that lead to the mirrored routes.
+fn rules(space: &str, verb: &str) -> Result<()> {
+    for prefix in PREFIXES {
+        let family = if prefix.contains(':') { "-6" } else { "-4" };
+        run_program(&[
+            "ip", family, "-n", space, "rule", verb, "to", prefix, "lookup", TABLE, "pref", "900",
+        ])?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ARGS: Args = Args { buckets: 128, idle: 60 };
+    const ARGS: Args = Args { buckets: 128, idle: 60, bare: false };
 
     fn hop(number: u32) -> Hop {
         Hop { gateway: format!("10.9.2{number}.2"), dev: format!("s{number}") }
@@ -268,15 +309,27 @@ mod tests {
         );
         assert_eq!(
             step(&mut group, &[hop(2)]),
-            [&format!("nexthop replace id 90000 group 90002 {TYPE}"), "nexthop del id 90001",]
+            [
+                "nexthop replace id 90500 via 10.9.22.2 dev s2",
+                &format!("nexthop replace id 90000 group 90002,256/90500,1 {TYPE}"),
+                "nexthop del id 90001",
+            ]
         );
         assert_eq!(
             step(&mut group, &[hop(1), hop(2)]),
             [
                 "nexthop replace id 90001 via 10.9.21.2 dev s1",
                 &format!("nexthop replace id 90000 group 90001/90002 {TYPE}"),
+                "nexthop del id 90500",
             ]
         );
+    }
+
+    #[test]
+    fn bare_means_no_twin() {
+        let (mut group, args) = (Group::new(0, PREFIXES[0]), Args { bare: true, ..ARGS });
+        let lines = group.plan(&[hop(2)], &args);
+        assert!(lines.contains(&format!("nexthop replace id 90000 group 90001 {TYPE}")), "{lines}");
     }
 
     #[test]
@@ -289,6 +342,7 @@ mod tests {
                 "route del 2001:db8:ffff::1/128 table 900",
                 "nexthop del id 91000",
                 "nexthop del id 91001",
+                "nexthop del id 91500",
             ]
         );
     }

@@ -54,6 +54,8 @@ fn parse(routes: &Value) -> Vec<Hop> {
         }
     }
     found.sort();
+    // A twin is the same next hop.
+    found.dedup();
     found
 }
 

@@ -6,7 +6,7 @@ mod ruler;
 
 use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -55,6 +55,11 @@ const BENCHES: &[Bench] = &[
         name: "quality",
         about: "exporters moved, shares, loads: modulo, range scaling, Maglev, ours; no guest",
         run: ruler::quality,
+    },
+    Bench {
+        name: "anycast",
+        about: "a server leaves an anycast address and returns, under each way to spread flows",
+        run: anycast,
     },
 ];
 
@@ -154,4 +159,34 @@ fn collect(workspace: &Workspace, options: &Options, out: &Path) -> Result<ExitC
     command.extend(options.arguments.iter().cloned());
     let status = toolbox.command(&Binds::new(), &workspace.root, command)?.status()?;
     Ok(super::exit(status.code()))
+}
+
+/// In a guest; then the ledger counts from the captures.
+fn anycast(workspace: &Workspace, options: &Options, out: &Path) -> Result<ExitCode> {
+    let command = [scene(workspace, "bench-anycast", out), options.arguments.clone()].concat();
+    let played = in_guest(workspace, options.kernel, &options.shape, &command)?;
+    if played != ExitCode::SUCCESS {
+        say("the bench did not come to its end, so there is no table");
+        return Ok(played);
+    }
+    let status = Command::new(program(workspace, "telesteer-ledger"))
+        .arg("anycast")
+        .arg(out)
+        .status()
+        .context("starting the ledger")?;
+    if options.bless {
+        bless(workspace, "anycast", out, &["table.txt", "table.md", "report.json", "report.svg"])?;
+    }
+    Ok(super::exit(status.code()))
+}
+
+/// Copies results into docs/bench/NAME.
+fn bless(workspace: &Workspace, name: &str, out: &Path, files: &[&str]) -> Result<()> {
+    let docs = workspace.root.join("docs/bench").join(name);
+    fs::create_dir_all(&docs).with_context(|| format!("making {}", docs.display()))?;
+    for file in files {
+        let from = out.join(file);
+        fs::copy(&from, docs.join(file)).with_context(|| format!("copying {}", from.display()))?;
+    }
+    Ok(())
 }
