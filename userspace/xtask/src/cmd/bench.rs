@@ -112,7 +112,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 }
 
 /// What of a bench's folder the documents keep.
-const KEPT: &[&str] = &["table.txt", "plot.svg", "plain.json", "unpatched.json", "result.json"];
+const KEPT: &[&str] = &[
+    "table.txt",
+    "table.md",
+    "plot.svg",
+    "report.svg",
+    "plain.json",
+    "unpatched.json",
+    "result.json",
+    "report.json",
+];
 
 fn bless(workspace: &Workspace, name: &str, out: &Path) -> Result<()> {
     let docs = workspace.root.join("docs/bench").join(name);
@@ -174,19 +183,5 @@ fn anycast(workspace: &Workspace, options: &Options, out: &Path) -> Result<ExitC
         .arg(out)
         .status()
         .context("starting the ledger")?;
-    if options.bless {
-        bless(workspace, "anycast", out, &["table.txt", "table.md", "report.json", "report.svg"])?;
-    }
     Ok(super::exit(status.code()))
-}
-
-/// Copies results into docs/bench/NAME.
-fn bless(workspace: &Workspace, name: &str, out: &Path, files: &[&str]) -> Result<()> {
-    let docs = workspace.root.join("docs/bench").join(name);
-    fs::create_dir_all(&docs).with_context(|| format!("making {}", docs.display()))?;
-    for file in files {
-        let from = out.join(file);
-        fs::copy(&from, docs.join(file)).with_context(|| format!("copying {}", from.display()))?;
-    }
-    Ok(())
 }
