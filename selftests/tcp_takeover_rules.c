@@ -442,9 +442,9 @@ TEST_F(rules, budget_none)
 
 	ASSERT_EQ(0, d_listen(&self->a, val, 64));
 	SESSION(&self->a, 0, &self->p);
-	EXPECT_EQ(10, hops(&self->a, val, 10, &self->rep, true));
-	EXPECT_EQ(10, self->rep.info.tti_count);
-	EXPECT_EQ(10, self->rep.info.tti_no_progress);
+	EXPECT_EQ(70, hops(&self->a, val, 70, &self->rep, true));
+	EXPECT_EQ(70, self->rep.info.tti_count);
+	EXPECT_EQ(70, self->rep.info.tti_no_progress);
 	EXPECT_EQ(TCP_TAKEOVER_BUDGET_NONE, self->rep.info.tti_budget);
 	EXPECT_TRUE(peer_quiet(&self->p));
 }
@@ -482,6 +482,16 @@ TEST_F(rules, ten_takeovers_not_looked_at)
 	EXPECT_EQ(10, hops(&self->a, T_EXIT, 10, &self->rep, false));
 	EXPECT_EQ(0, self->rep.info.tti_no_progress);
 	EXPECT_EQ(100, d_read(&self->a, 0, 100));
+}
+
+/* Nobody is to blame, but it does not go on forever. */
+TEST_F(rules, takeovers_without_a_read_are_bounded)
+{
+	ASSERT_EQ(0, d_listen(&self->a, T_EXIT, 64));
+	SESSION(&self->a, 0, &self->p);
+	EXPECT_EQ(64, hops(&self->a, T_EXIT, 70, &self->rep, false));
+	EXPECT_STREQ("RST", peer_end(&self->p));
+	EXPECT_EQ(1, ext("TCPTakeoverBudget"));
 }
 
 /* Two daemons that close whatever they get do not do so forever. */
