@@ -38,6 +38,15 @@ pub struct Settings {
     pub policy_key: PolicyKey,
     /// Seed of the policy's hash, 32 hex digits. Equal on all collectors and hosts of one service.
     pub policy_seed: Seed,
+    /// Milliseconds of silence after which an exporter may move at any time; 0 is the policy's own.
+    /// Policy `stable` knows it.
+    pub policy_idle: u32,
+    /// Milliseconds that an exporter stays at most where it no longer belongs, after a collector has
+    /// joined; 0 is the policy's own, 1 is at once. Policy `stable` knows it.
+    pub policy_deadline: u32,
+    /// Thousandths of its share of the load by which a collector may exceed it and still get silent
+    /// exporters; 0 is no bound. Policy `stable` knows it.
+    pub policy_bound: u32,
     /// Folder on a BPF file system where the collectors share the maps of a BPF program.
     pub bpf_pin: Option<PathBuf>,
     /// N of `bpf-modulo`: the number of collectors. For `bpf-rendezvous`: more than any instance number.
@@ -212,6 +221,9 @@ impl Default for Settings {
             policy: "source".into(),
             policy_key: PolicyKey(KEY_SADDR),
             policy_seed: Seed([0; 16]),
+            policy_idle: 0,
+            policy_deadline: 0,
+            policy_bound: 0,
             bpf_pin: None,
             bpf_size: 1,
             takeover: Takeover::Auto,

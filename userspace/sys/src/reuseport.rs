@@ -30,7 +30,7 @@ pub fn request(name: &str, key: u32, seed: [u8; 16]) -> Result<ReuseportPolicyRe
             ));
         }
     }
-    Ok(ReuseportPolicyReq { name: padded, key, flags: 0, seed })
+    Ok(ReuseportPolicyReq { name: padded, key, seed, ..ReuseportPolicyReq::default() })
 }
 
 /// Asks for a policy. On a socket that is not bound yet the policy comes with it into the group.

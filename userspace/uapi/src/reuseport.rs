@@ -46,6 +46,15 @@ pub struct ReuseportPolicyReq {
     /// Seed of the hash; zero stands for one made at boot. Hosts with equal seeds and member ids
     /// share one map.
     pub seed: [u8; POLICY_SEED_LEN],
+    /// An exporter that was silent for so many milliseconds is idle and may move at any time; 0
+    /// stands for the policy's default.
+    pub idle_ms: u32,
+    /// An exporter that is not idle stays at most so many milliseconds where it does not belong
+    /// after a member has joined; 0 stands for the policy's default, 1 is at once.
+    pub deadline_ms: u32,
+    /// By how many thousandths a member may exceed its share of the load and still get idle
+    /// exporters; 0 is no bound.
+    pub bound: u32,
 }
 
 /// `struct reuseport_member`: one socket of the group.
@@ -70,6 +79,6 @@ pub struct ReuseportMemberStats {
     pub selections: u64,
 }
 
-const _: () = assert!(size_of::<ReuseportPolicyReq>() == 40);
+const _: () = assert!(size_of::<ReuseportPolicyReq>() == 52);
 const _: () = assert!(size_of::<ReuseportMember>() == 16);
 const _: () = assert!(size_of::<ReuseportMemberStats>() == 24);

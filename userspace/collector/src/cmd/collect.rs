@@ -54,6 +54,18 @@ pub struct Args {
     /// Seed of the policy's hash, 32 hex digits [default: the kernel's own].
     #[arg(long, value_name = "HEX32")]
     policy_seed: Option<Seed>,
+    /// Silence after which an exporter may move at any time, with policy `stable` [default: 0, the
+    /// policy's own].
+    #[arg(long, value_name = "MS")]
+    policy_idle: Option<u32>,
+    /// How long an exporter stays at most where it no longer belongs after a collector has joined, with
+    /// policy `stable`; 1 is at once [default: 0, the policy's own].
+    #[arg(long, value_name = "MS")]
+    policy_deadline: Option<u32>,
+    /// Thousandths by which a collector may exceed its share of the load and still get silent
+    /// exporters, with policy `stable` [default: 0, no bound].
+    #[arg(long, value_name = "N")]
+    policy_bound: Option<u32>,
     /// Folder on a BPF file system for the maps of bpf-modulo and bpf-rendezvous.
     #[arg(long, value_name = "DIR")]
     bpf_pin: Option<PathBuf>,
@@ -111,6 +123,9 @@ impl Args {
         over(&mut all.policy, self.policy);
         over(&mut all.policy_key, self.policy_key);
         over(&mut all.policy_seed, self.policy_seed);
+        over(&mut all.policy_idle, self.policy_idle);
+        over(&mut all.policy_deadline, self.policy_deadline);
+        over(&mut all.policy_bound, self.policy_bound);
         over(&mut all.bpf_pin, self.bpf_pin.map(Some));
         over(&mut all.bpf_size, self.bpf_size);
         over(&mut all.takeover, self.takeover);

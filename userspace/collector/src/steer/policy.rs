@@ -26,8 +26,14 @@ impl Policy {
     /// If the policy's name is too long.
     pub fn new(settings: &Settings, members: bool) -> anyhow::Result<Self> {
         let key = settings.policy_key;
+        let request = reuseport::request(&settings.policy, key.bits(), settings.policy_seed.0)?;
         Ok(Self {
-            request: reuseport::request(&settings.policy, key.bits(), settings.policy_seed.0)?,
+            request: ReuseportPolicyReq {
+                idle_ms: settings.policy_idle,
+                deadline_ms: settings.policy_deadline,
+                bound: settings.policy_bound,
+                ..request
+            },
             member: members.then_some(ReuseportMember {
                 id: settings.instance,
                 weight: settings.weight,
