@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::accel::Accel;
 use crate::cpio::Cpio;
 use crate::kernel::{Flavour, Kernel};
+use crate::module;
 use crate::run::{Progress, create, say, shell_line, tail};
 use crate::splat::{Splat, scan};
 use crate::toolbox::{Binds, Toolbox};
@@ -141,6 +142,9 @@ impl Guest<'_> {
         let init = fs::read(self.workspace.vm("guest-init")).context("reading vm/guest-init")?;
         put("init", &init)?;
         put("job.sh", job(steps, self.kernel.flavour).as_bytes())?;
+        if let Some(modules) = module::ensure(self.workspace, self.toolbox, self.kernel)? {
+            put("modules", modules.to_string_lossy().as_bytes())?;
+        }
         let busybox = self.toolbox.root.join("usr/bin/busybox");
         let busybox =
             fs::read(&busybox).with_context(|| format!("reading {}", busybox.display()))?;

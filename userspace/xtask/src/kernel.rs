@@ -112,8 +112,8 @@ impl Kernel {
         })
     }
 
-    /// The stamp of a finished build.
-    fn done(&self) -> PathBuf {
+    /// The stamp of a finished build: its content changes with what the kernel is made from.
+    pub(crate) fn stamp(&self) -> PathBuf {
         self.out.join(".telesteer-done")
     }
 
@@ -205,7 +205,7 @@ impl Inputs<'_> {
         }
         let kernel = self.kernel(source, flavour)?;
         let key = self.key(source, flavour, &self.request(flavour)?);
-        Ok((stamped(&kernel.done(), &key) && kernel.image.is_file()).then_some(kernel))
+        Ok((stamped(&kernel.stamp(), &key) && kernel.image.is_file()).then_some(kernel))
     }
 
     fn build(&self, source: &Source, flavour: Flavour) -> Result<Kernel> {
@@ -218,14 +218,14 @@ impl Inputs<'_> {
         let request = self.request(flavour)?;
         fs::create_dir_all(&kernel.out)
             .with_context(|| format!("making {}", kernel.out.display()))?;
-        unstamp(&kernel.done())?;
+        unstamp(&kernel.stamp())?;
         let start = Instant::now();
         let mark = Mark::set(&kernel.out)?;
         configure(self.workspace, self.toolbox, &kernel, &request)?;
         self.share(&kernel)?;
         build(self.workspace, self.toolbox, &kernel)?;
         drop(mark);
-        stamp(&kernel.done(), &self.key(source, flavour, &request))?;
+        stamp(&kernel.stamp(), &self.key(source, flavour, &request))?;
         say(format!("kernel {}: built in {}", kernel.release, clock(start.elapsed())));
         Ok(kernel)
     }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::cmd::bench::quote;
 use crate::cmd::demo;
 use crate::kernel::{self, Flavour, SRC};
+use crate::krust;
 use crate::licence;
 use crate::lock::CacheLock;
 use crate::run::{clock, cmd, which};
@@ -19,7 +20,8 @@ use crate::source::{self, Source};
 use crate::toolbox::Toolbox;
 use crate::workspace::Workspace;
 
-/// Runs the gates: fmt, clippy, rustdoc, dependencies, headers, README, checkpatch, series.
+/// Runs the gates: fmt, clippy, rustdoc, dependencies, headers, README, checkpatch, series, kernel
+/// Rust.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only these gates.
@@ -46,6 +48,7 @@ const GATES: &[(&str, &str, Gate)] = &[
         "linux-patches/ is not what its tree exports: run cargo xtask series export",
         in_step,
     ),
+    ("kernel-rust", "Rust for the kernel breaks the kernel's or our own rules", kernel_rust),
 ];
 
 /// Runs the verb.
@@ -325,6 +328,16 @@ fn in_step(workspace: &Workspace, options: &Options) -> Result<()> {
         None => Ok(()),
         Some(text) => bail!("{text}"),
     }
+}
+
+/// The kernel's rustfmt, clippy and rustdoc on the abstraction and the module, and what the module
+/// must not say. Needs the plain kernel: with its build the compiler knows what the crates are.
+fn kernel_rust(workspace: &Workspace, options: &Options) -> Result<()> {
+    let toolbox = Toolbox::ensure(workspace)?;
+    let kernels = kernel::ensure(workspace, &toolbox, &options.source, &[Flavour::Plain])?;
+    let kernel = kernels.first().context("no kernel was built")?;
+    let patches = series::patches(&workspace.root.join("linux-patches"))?;
+    verdict(krust::complaints(workspace, &toolbox, kernel, &patches)?)
 }
 
 #[cfg(test)]
