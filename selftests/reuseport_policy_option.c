@@ -68,9 +68,10 @@ TEST_F(opt, policy_arguments)
 	EXPECT_EQ(EINVAL, raw_set(self->udp, o, &x, 17));
 	EXPECT_EQ(EINVAL, raw_set(self->udp, o, &x, 39));
 	EXPECT_EQ(0, raw_set(self->udp, o, &x, 40));
-	EXPECT_EQ(0, raw_set(self->udp, o, &x, 48));
+	EXPECT_EQ(0, raw_set(self->udp, o, &x, 52));
+	EXPECT_EQ(0, raw_set(self->udp, o, &x, 60));
 	x.more[3] = 1;
-	EXPECT_EQ(E2BIG, raw_set(self->udp, o, &x, 48));
+	EXPECT_EQ(E2BIG, raw_set(self->udp, o, &x, 60));
 	EXPECT_EQ(EFAULT, raw_set(self->udp, o, (void *)8, 40));
 
 	/* its fields */
@@ -86,17 +87,31 @@ TEST_F(opt, policy_arguments)
 	memset(x.r.name, 'x', 16);
 	EXPECT_EQ(EINVAL, raw_set(self->udp, o, &x, 40));
 
+	/* what "source" does not know */
+	back = (struct reuseport_policy_req){ .name = "source" };
+	EXPECT_EQ(0, raw_set(self->tcp, o, &back, sizeof(back)));
+	back.idle_ms = 1;
+	EXPECT_EQ(EOPNOTSUPP, raw_set(self->tcp, o, &back, sizeof(back)));
+	/* not there if it is short of it */
+	EXPECT_EQ(0, raw_set(self->tcp, o, &back, 40));
+	back.idle_ms = 0;
+	back.deadline_ms = 1;
+	EXPECT_EQ(EOPNOTSUPP, raw_set(self->tcp, o, &back, sizeof(back)));
+	back.deadline_ms = 0;
+	back.bound = 1;
+	EXPECT_EQ(EOPNOTSUPP, raw_set(self->tcp, o, &back, sizeof(back)));
+
 	/* and back */
 	memset(&back, 0xff, sizeof(back));
 	len = sizeof(back);
 	ASSERT_EQ(0, getsockopt(self->udp, SOL_SOCKET, o, &back, &len));
-	EXPECT_EQ(40, len);
+	EXPECT_EQ(52, len);
 	EXPECT_EQ(0, memcmp(back.name, "source\0\0\0\0\0\0\0\0\0", 16));
 	EXPECT_EQ(REUSEPORT_KEY_SADDR | REUSEPORT_KEY_SPORT, back.key);
 	EXPECT_EQ(0, memcmp(back.seed, seed_a, 16));
 	len = 100;
 	ASSERT_EQ(0, getsockopt(self->udp, SOL_SOCKET, o, &x, &len) ? errno : 0);
-	EXPECT_EQ(40, len);
+	EXPECT_EQ(52, len);
 	len = 16;
 	ASSERT_EQ(0, getsockopt(self->udp, SOL_SOCKET, o, name, &len));
 	EXPECT_EQ(16, len);

@@ -32,6 +32,9 @@ struct reuseport_policy_req {
 	__u32	key;
 	__u32	flags;
 	__u8	seed[16];
+	__u32	idle_ms;
+	__u32	deadline_ms;
+	__u32	bound;
 };
 
 struct reuseport_member {
