@@ -70,12 +70,16 @@ pub fn count(edge: &Capture, servers: &Servers, leaver: u64, ipv6: bool) -> Row 
         sessions(&mut row, &edge.timeline, servers, leaver, flow, session);
     }
     split(&mut row, servers, &of_family);
-    let sum = |capture: &Capture| -> u64 {
-        capture.datagrams.iter().filter(|(flow, _)| of_family(flow)).map(|(_, count)| count).sum()
-    };
-    row.datagrams_sent = sum(edge);
-    row.datagrams_lost = row.datagrams_sent.saturating_sub(servers.values().map(sum).sum());
+    row.datagrams_sent = seen(edge, of_family);
+    let arrived = servers.values().map(|capture| seen(capture, of_family)).sum();
+    row.datagrams_lost = row.datagrams_sent.saturating_sub(arrived);
     row
+}
+
+/// Datagrams a capture saw.
+fn seen(capture: &Capture, of_family: impl Fn(&Flow) -> bool) -> u64 {
+    let wanted = capture.datagrams.iter().filter(|(flow, _)| of_family(flow));
+    wanted.map(|(_, count)| count).sum()
 }
 
 /// The server a flow reached last in a window, and all it reached.
