@@ -52,25 +52,40 @@ pub(crate) struct Table<'a> {
     pub(crate) pace: Pace,
 }
 
-/// Members whose bids are not what they were.
-#[derive(Default)]
-struct Changed([u64; MEMBERS / 64]);
+/// A few members.
+struct Handles {
+    list: [u16; MEMBERS],
+    len: usize,
+}
 
-impl Changed {
+impl Handles {
+    fn new() -> Self {
+        Handles {
+            list: [NOBODY; MEMBERS],
+            len: 0,
+        }
+    }
+
     fn mark(&mut self, handle: u16) {
-        if let Some(word) = self.0.get_mut(usize::from(handle >> 6)) {
-            *word |= 1 << (handle & 63);
+        if !self.has(handle) {
+            self.push(handle);
+        }
+    }
+
+    fn push(&mut self, handle: u16) {
+        if let Some(place) = self.list.get_mut(self.len) {
+            *place = handle;
+            self.len = self.len.wrapping_add(1);
         }
     }
 
     fn has(&self, handle: u16) -> bool {
-        self.0
-            .get(usize::from(handle >> 6))
-            .is_some_and(|word| word >> (handle & 63) & 1 != 0)
+        self.iter().any(|member| member == handle)
     }
 
-    fn each(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..MEMBERS as u16).filter(|handle| self.has(*handle))
+    fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        let list = self.list.get(..self.len).unwrap_or_default();
+        list.iter().copied()
     }
 }
 
@@ -211,7 +226,7 @@ impl<'a> Table<'a> {
         let Some(member) = self.member(handle) else {
             return false;
         };
-        let mut changed = Changed::default();
+        let mut changed = Handles::new();
         member.load.clear();
         member.set(facts, self.hash.one(facts.id));
         self.elect(facts.id, &mut changed);
@@ -224,7 +239,7 @@ impl<'a> Table<'a> {
         let Some(member) = self.member(handle) else {
             return;
         };
-        let mut changed = Changed::default();
+        let mut changed = Handles::new();
         let old = member.id.get();
         member.set(facts, self.hash.one(facts.id));
         changed.mark(handle);
@@ -240,7 +255,7 @@ impl<'a> Table<'a> {
         let Some(member) = self.member(handle) else {
             return;
         };
-        let mut changed = Changed::default();
+        let mut changed = Handles::new();
         member.clear();
         changed.mark(handle);
         self.elect(member.id.get(), &mut changed);
@@ -248,7 +263,7 @@ impl<'a> Table<'a> {
     }
 
     /// Of several members with one id, as there are when a daemon is replaced, one counts.
-    fn elect(&self, id: u64, changed: &mut Changed) {
+    fn elect(&self, id: u64, changed: &mut Handles) {
         let same = || self.live().filter(|(_, member)| member.id.get() == id);
         let newest = same().reduce(|best, next| if next.1.precedes(best.1) { next } else { best });
         let Some((newest, _)) = newest else { return };
@@ -261,30 +276,35 @@ impl<'a> Table<'a> {
     }
 
     /// Finds the owner of each slot again, if one of the changed members can have to do with it.
-    fn remap(&self, changed: &Changed, now: u32) {
+    fn remap(&self, changed: &Handles, now: u32) {
+        let mut standing = Handles::new();
+        let mut challengers = Handles::new();
+        for (handle, _) in self.standing() {
+            standing.push(handle);
+            if changed.has(handle) {
+                challengers.push(handle);
+            }
+        }
         for index in 0..SLOTS {
             let Some(slot) = self.slots.get(index) else {
                 return;
             };
             let place = slot.place();
             let owner = place.owner();
-            let held = match self.member(owner) {
-                Some(member) if !changed.has(owner) => {
-                    Some(member.bid_with(owner, slot.cost.get()))
-                }
-                _ => None,
-            };
-            let best = if held.is_some() {
-                let bids = changed.each().filter_map(|handle| {
-                    let member = self.member(handle).filter(|member| member.stands(handle))?;
-                    Some(member.bid(handle, index))
-                });
-                bids.fold(held, better)
+            let holder = self.member(owner).filter(|_| !changed.has(owner));
+            if holder.is_some() && challengers.len == 0 && !changed.has(place.served()) {
+                continue;
+            }
+            let held = holder.map(|member| member.bid_with(owner, slot.cost.get()));
+            let rivals = if held.is_some() {
+                &challengers
             } else {
-                self.standing()
-                    .map(|(handle, member)| member.bid(handle, index))
-                    .fold(None, better)
+                &standing
             };
+            let bids = rivals
+                .iter()
+                .filter_map(|handle| Some(self.member(handle)?.bid(handle, index)));
+            let best = bids.fold(held, better);
             let next = match &best {
                 Some(best) => self.moved(slot, place, best, now),
                 None => Place::EMPTY,
