@@ -93,6 +93,21 @@ static void *churner(void *arg)
 	return NULL;
 }
 
+static long unloads(void)
+{
+	return __atomic_load_n(&race.unloaded, __ATOMIC_RELAXED);
+}
+
+/* Nobody uses the module: time for it to go. */
+static void let_unload(void)
+{
+	long long end = now_ms() + 2000;
+	long before = unloads();
+
+	while (!stopped() && unloads() == before && now_ms() < end)
+		poll(NULL, 0, 5);
+}
+
 /* Policies that do not last. */
 static void *switcher(void *arg)
 {
@@ -109,8 +124,9 @@ static void *switcher(void *arg)
 			set_policy(fd, "", 0, NULL);
 		else if (!set_paced(fd, "stable", i % 8, seed_a, paces[i % 4]))
 			__atomic_add_fetch(&race.set, 1, __ATOMIC_RELAXED);
-		/* Now and then long enough for the module to be free. */
-		poll(NULL, 0, i % 20 == 4 ? 150 : i % 7);
+		poll(NULL, 0, i % 7);
+		if (i % 10 == 4)
+			let_unload();
 	}
 	return NULL;
 }
