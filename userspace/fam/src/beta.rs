@@ -6,12 +6,13 @@
 //! hold them against, [`BetaPass`] takes them, [`BetaPass::finish`] gives a row per day and table.
 
 use crate::aging::{Aged, InForce, Policy};
-use crate::day::{self, AlphaDay, RawFlow};
+use crate::day::{AlphaDay, RawFlow};
 use crate::detect::Report;
 use crate::key::{FiveTuple, PrefixFlow};
 use crate::lsp::{self, Lsp};
 use crate::reading::{Duplicates, Reading};
 use crate::record::Record;
+use crate::screen;
 use crate::series::{Days, range};
 use crate::span::{self, Span};
 use crate::time::{Day, Ns};
@@ -149,7 +150,7 @@ impl<'p> BetaPass<'p> {
     /// Takes a record.
     pub fn observe(&mut self, record: &Record) {
         let plan = self.plan;
-        let Ok(bytes) = day::bytes(record, plan.reading) else { return };
+        let Ok(bytes) = screen::bytes(record, plan.reading) else { return };
         let day = plan.reading.calendar.day(record.first);
         if plan.alpha.get(&day).is_some_and(|flows| flows.contains(&record.key)) {
             return;

@@ -6,8 +6,11 @@
 //! Gaussian: without alpha the kurtosis of the bins falls towards 3.
 
 use crate::key::FiveTuple;
+use crate::reading::Reading;
+use crate::record::Record;
+use crate::screen;
 use crate::span::{self, Span};
-use crate::time::{Ns, SECOND};
+use crate::time::{Day, Ns, SECOND};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +43,43 @@ pub struct Decomposition {
 
 /// Bytes of a connection over spans of time.
 pub type Connections = BTreeMap<FiveTuple, Vec<(Span, u64)>>;
+
+/// A pass over records that keeps the traffic of one day; memory grows with its flows.
+#[derive(Clone, Debug)]
+pub struct BurstPass<'r> {
+    reading: &'r Reading,
+    day: Day,
+    connections: Connections,
+}
+
+impl<'r> BurstPass<'r> {
+    /// Nothing kept yet.
+    pub fn new(day: Day, reading: &'r Reading) -> Self {
+        Self { reading, day, connections: Connections::new() }
+    }
+
+    /// Takes a record.
+    pub fn observe(&mut self, record: &Record) {
+        if self.reading.calendar.day(record.first) == self.day
+            && let Ok(bytes) = screen::bytes(record, self.reading)
+        {
+            let parts = self.connections.entry(record.key).or_default();
+            parts.push(((record.first, record.last), bytes));
+        }
+    }
+
+    /// Adds what another worker took.
+    pub fn merge(&mut self, other: Self) {
+        for (key, parts) in other.connections {
+            self.connections.entry(key).or_default().extend(parts);
+        }
+    }
+
+    /// The traffic.
+    pub fn finish(self) -> Connections {
+        self.connections
+    }
+}
 
 /// Decomposes the traffic of `connections` in bins of `bin`; bursts are above the mean plus
 /// `deviations` standard deviations. `None` without traffic, or with more than [`BINS_MAX`] bins.
@@ -123,7 +163,7 @@ pub fn kurtosis(values: &[u64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::ip;
+    use crate::testing::{ip, record};
 
     fn key(port: u16) -> FiveTuple {
         let (src, dst) = (ip("192.0.2.1"), ip("198.51.100.1"));
@@ -160,6 +200,24 @@ mod tests {
         assert!(found.kurtosis.unwrap() > 100.0);
         assert_eq!(found.beta_kurtosis, Some(without));
         assert!((without - 3.0).abs() < 0.7, "{without}");
+    }
+
+    #[test]
+    fn a_day_of_records() {
+        let reading = Reading::default();
+        let records = [
+            record("192.0.2.1", "198.51.100.1", 0, 1, 500),
+            record("192.0.2.2", "198.51.100.1", 1, 2, 900),
+            record("192.0.2.1", "198.51.100.1", 86_400, 86_401, 7),
+        ];
+        let mut pass = BurstPass::new(Day(0), &reading);
+        let mut other = pass.clone();
+        pass.observe(&records[2]);
+        records.iter().for_each(|record| other.observe(record));
+        pass.merge(other);
+        let found = decompose(&pass.finish(), BIN, 0.5).unwrap();
+        assert_eq!((found.bins, found.bursts, found.limit), (4, 2, 400.0));
+        assert_eq!((found.alpha_bytes, found.beta_bytes), (900, 500));
     }
 
     #[test]

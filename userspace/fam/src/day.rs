@@ -9,195 +9,15 @@
 use crate::detect::{self, Report};
 use crate::key::{FiveTuple, PrefixFlow, Width};
 use crate::lsp::{self, Lsp};
-use crate::reading::{Detector, Duplicates, Exporters, Reading};
+use crate::reading::{Duplicates, Reading};
 use crate::record::Record;
+use crate::screen::{Totals, bytes};
 use crate::span::{self, Span};
+use crate::suspects::Suspects;
 use crate::time::Day;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-
-/// Why a record is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fault {
-    /// Its sampling rate is not known.
-    UnknownSampling,
-    /// It ends before it begins.
-    NegativeDuration,
-    /// It claims to have lasted longer than any exporter waits.
-    TooLong,
-    /// The reading does not count its exporter, or not at that interface.
-    OtherExporter,
-}
-
-/// The scaled bytes of a record, or why it does not count.
-pub fn bytes(record: &Record, reading: &Reading) -> Result<u64, Fault> {
-    let counts = match &reading.exporters {
-        Exporters::All => true,
-        Exporters::Only(exporter) => record.exporter == *exporter,
-        Exporters::Ingress(edges) => edges.contains(&(record.exporter, record.in_if)),
-    };
-    if !counts {
-        return Err(Fault::OtherExporter);
-    }
-    if record.last < record.first {
-        return Err(Fault::NegativeDuration);
-    }
-    if span::length((record.first, record.last)) > reading.longest.max(0) as u64 {
-        return Err(Fault::TooLong);
-    }
-    let sampling = record.sampling.ok_or(Fault::UnknownSampling)?;
-    Ok(sampling.scale(record.octets))
-}
-
-fn report(record: &Record, bytes: u64, reading: &Reading) -> Report {
-    let egress = lsp::egress(record, reading);
-    Report { first: record.first, last: record.last, bytes, egress, alpha: false }
-}
-
-/// What one day's records came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Totals {
-    /// Records that count.
-    pub records: u64,
-    /// Their scaled bytes.
-    pub bytes: u64,
-    /// Records of unknown sampling.
-    pub unknown_sampling: u64,
-    /// Octets they tell of; the true number is a multiple nobody knows.
-    pub unknown_octets: u64,
-    /// Those above the threshold whatever their sampling is.
-    pub unknown_above: u64,
-    /// Records that end before they begin.
-    pub negative: u64,
-    /// Records longer than the reading believes.
-    pub too_long: u64,
-    /// Records of exporters or interfaces that the reading leaves out.
-    pub other_exporter: u64,
-}
-
-impl Totals {
-    fn add(&mut self, record: &Record, outcome: Result<u64, Fault>, reading: &Reading) {
-        match outcome {
-            Ok(bytes) => {
-                self.records += 1;
-                self.bytes = self.bytes.saturating_add(bytes);
-            }
-            Err(Fault::UnknownSampling) => {
-                self.unknown_sampling += 1;
-                self.unknown_octets = self.unknown_octets.saturating_add(record.octets);
-                self.unknown_above += u64::from(reading.above(record.octets));
-            }
-            Err(Fault::NegativeDuration) => self.negative += 1,
-            Err(Fault::TooLong) => self.too_long += 1,
-            Err(Fault::OtherExporter) => self.other_exporter += 1,
-        }
-    }
-
-    /// Adds another part of the day.
-    pub fn merge(&mut self, other: &Self) {
-        self.records += other.records;
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.unknown_sampling += other.unknown_sampling;
-        self.unknown_octets = self.unknown_octets.saturating_add(other.unknown_octets);
-        self.unknown_above += other.unknown_above;
-        self.negative += other.negative;
-        self.too_long += other.too_long;
-        self.other_exporter += other.other_exporter;
-    }
-}
-
-/// Hashes the same way in every worker, so that their buckets can be added.
-type Hasher = BuildHasherDefault<DefaultHasher>;
-
-#[derive(Clone, Debug)]
-enum Suspicion {
-    /// 5-tuples with a report above the threshold.
-    Keys(HashSet<FiveTuple>),
-    /// Bytes of all flows that hash alike. No window of a flow holds more than its bucket.
-    Buckets(Vec<u64>),
-}
-
-/// First pass: what may be alpha.
-#[derive(Clone, Debug)]
-pub struct Suspects<'r> {
-    reading: &'r Reading,
-    days: BTreeMap<Day, Suspicion>,
-}
-
-impl<'r> Suspects<'r> {
-    /// Nobody is suspected yet.
-    pub fn new(reading: &'r Reading) -> Self {
-        Self { reading, days: BTreeMap::new() }
-    }
-
-    fn bucket(&self, key: &FiveTuple) -> usize {
-        let buckets = u64::from(self.reading.suspect_buckets.max(1));
-        (Hasher::default().hash_one(key) % buckets) as usize
-    }
-
-    /// Looks at a record.
-    pub fn observe(&mut self, record: &Record) {
-        let Ok(bytes) = bytes(record, self.reading) else { return };
-        let day = self.reading.calendar.day(record.first);
-        match self.reading.detector {
-            Detector::Report => {
-                // Cheap first: nearly every record stops here.
-                if self.reading.above(bytes)
-                    && detect::alone(&report(record, bytes, self.reading), self.reading)
-                {
-                    let empty = || Suspicion::Keys(HashSet::new());
-                    if let Suspicion::Keys(keys) = self.days.entry(day).or_insert_with(empty) {
-                        keys.insert(record.key);
-                    }
-                }
-            }
-            Detector::Window => {
-                let bucket = self.bucket(&record.key);
-                let len = self.reading.suspect_buckets.max(1) as usize;
-                let empty = || Suspicion::Buckets(vec![0; len]);
-                if let Suspicion::Buckets(sums) = self.days.entry(day).or_insert_with(empty) {
-                    sums[bucket] = sums[bucket].saturating_add(bytes);
-                }
-            }
-        }
-    }
-
-    /// Adds what another worker, of the same reading, found.
-    pub fn merge(&mut self, other: Self) {
-        for (day, theirs) in other.days {
-            match (self.days.entry(day).or_insert_with(|| theirs.clone_empty()), theirs) {
-                (Suspicion::Keys(ours), Suspicion::Keys(theirs)) => ours.extend(theirs),
-                (Suspicion::Buckets(ours), Suspicion::Buckets(theirs)) => {
-                    for (ours, theirs) in ours.iter_mut().zip(theirs) {
-                        *ours = ours.saturating_add(theirs);
-                    }
-                }
-                // One reading has one detector.
-                (_, _) => {}
-            }
-        }
-    }
-
-    /// Whether the record's flow may be alpha on the record's day.
-    pub fn suspected(&self, day: Day, key: &FiveTuple) -> bool {
-        match self.days.get(&day) {
-            None => false,
-            Some(Suspicion::Keys(keys)) => keys.contains(key),
-            Some(Suspicion::Buckets(sums)) => self.reading.above(sums[self.bucket(key)]),
-        }
-    }
-}
-
-impl Suspicion {
-    fn clone_empty(&self) -> Self {
-        match self {
-            Self::Keys(_) => Self::Keys(HashSet::new()),
-            Self::Buckets(sums) => Self::Buckets(vec![0; sums.len()]),
-        }
-    }
-}
 
 /// The reports of one 5-tuple on one day, at least one of them an alpha report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -336,7 +156,7 @@ impl<'s> Gather<'s> {
 
     /// Takes a record.
     pub fn observe(&mut self, record: &Record) {
-        let reading = self.suspects.reading;
+        let reading = self.suspects.reading();
         let outcome = bytes(record, reading);
         let day = reading.calendar.day(record.first);
         let part = self.days.entry(day).or_default();
@@ -345,7 +165,7 @@ impl<'s> Gather<'s> {
             && self.suspects.suspected(day, &record.key)
         {
             let reports = part.flows.entry((record.key, record.exporter)).or_default();
-            reports.push(report(record, bytes, reading));
+            reports.push(detect::report(record, bytes, reading));
         }
     }
 
@@ -362,7 +182,7 @@ impl<'s> Gather<'s> {
 
     /// The days, each with what is alpha.
     pub fn finish(self) -> BTreeMap<Day, AlphaDay> {
-        let reading = self.suspects.reading;
+        let reading = self.suspects.reading();
         self.days.into_iter().map(|(day, part)| (day, finish(part, reading))).collect()
     }
 }

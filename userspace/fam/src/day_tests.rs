@@ -2,6 +2,7 @@
 //! Days made by hand.
 
 use super::*;
+use crate::reading::{Detector, Exporters};
 use crate::record::Sampling;
 use crate::testing::{ip, midnight, record};
 use crate::time::SECOND;

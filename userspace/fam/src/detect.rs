@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which reports of one transport flow are alpha reports.
 
-use crate::lsp::Egress;
+use crate::lsp::{self, Egress};
 use crate::reading::{Detector, LongReport, Reading};
+use crate::record::Record;
 use crate::span;
 use crate::time::Ns;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,12 @@ impl Report {
     pub fn duration(&self) -> u64 {
         span::length((self.first, self.last))
     }
+}
+
+/// What a record of scaled `bytes` says.
+pub fn report(record: &Record, bytes: u64, reading: &Reading) -> Report {
+    let egress = lsp::egress(record, reading);
+    Report { first: record.first, last: record.last, bytes, egress, alpha: false }
 }
 
 /// Whether a report is too long for its bytes to have been sent within T for certain.

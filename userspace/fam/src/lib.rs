@@ -9,7 +9,8 @@
 //! - [`time`], [`key`], [`record`], [`lsp`]: instants and days, 5-tuples and prefix flows, records,
 //!   super-prefix flows.
 //! - [`reading`]: every ambiguity of the definitions as a switch.
-//! - [`detect`], [`day`]: from records to the alpha raw flows of a day, in two passes.
+//! - [`screen`], [`suspects`], [`detect`], [`day`]: from records to the alpha raw flows of a day, in
+//!   two passes.
 //! - [`series`], [`aging`], [`traffic`]: the day series; PBR tables, effectiveness, new flows.
 //! - [`beta`], [`utilisation`], [`simultaneous`], [`doors`]: what else the LSPs carry, how full they
 //!   are, how many flows meet on them, and whose flows they are.
@@ -27,9 +28,11 @@ pub mod lsp;
 pub mod rank;
 pub mod reading;
 pub mod record;
+pub mod screen;
 pub mod series;
 pub mod simultaneous;
 pub mod span;
+pub mod suspects;
 #[cfg(test)]
 mod testing;
 pub mod time;

@@ -2,10 +2,10 @@
 //! Which known prefix flows had any traffic on which day, for tables that any traffic keeps young.
 
 use crate::aging::Traffic;
-use crate::day;
 use crate::key::PrefixFlow;
 use crate::reading::Reading;
 use crate::record::Record;
+use crate::screen;
 use crate::series::{Days, PairHistory};
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ impl<'r> TrafficPass<'r> {
 
     /// Takes a record.
     pub fn observe(&mut self, record: &Record) {
-        if day::bytes(record, self.reading).is_err() {
+        if screen::bytes(record, self.reading).is_err() {
             return;
         }
         for width in &self.reading.widths {

@@ -6,11 +6,12 @@ use crate::records::{H, workload};
 use proptest::prelude::*;
 use telesteer_fam::aging::{Aging, Policy, Traffic, age};
 use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
-use telesteer_fam::day::{Gather, Suspects, read};
+use telesteer_fam::day::{Gather, read};
 use telesteer_fam::dimension::{Limits, Shape, dimensions};
 use telesteer_fam::reading::{Detector, Duplicates};
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::simultaneous::meetings;
+use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
 use telesteer_fam::{Reading, Record, Width};
 
