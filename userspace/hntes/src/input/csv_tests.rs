@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Tables as files have them.
+
+use super::*;
+use crate::schema;
+
+fn record(table: &Table, text: &str) -> Record {
+    match table.line(text, &Assume::default()) {
+        Ok(Line::Record(record)) => record,
+        Ok(_) => panic!("no record: {text}"),
+        Err(reason) => panic!("{reason}: {text}"),
+    }
+}
+
+fn header(text: &str) -> Table {
+    Table::from_header(text).unwrap().unwrap().1
+}
+
+const LINE: &str = "10.0.0.1,100,200,192.0.2.7,2001:db8::1,6,5,2811,1,2,10.0.1.1,8,999,3,5/2";
+
+#[test]
+fn the_schema_both_ways() {
+    let read = record(&header(&COLUMNS.join(",")), LINE);
+    let mut out = Vec::new();
+    schema::write_record(&mut out, &read).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap().trim_end(), LINE);
+    let mut out = Vec::new();
+    schema::write_header(&mut out).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap().trim_end(), COLUMNS.join(","));
+}
+
+#[test]
+fn columns_in_any_order_and_some_left_out() {
+    let names = "octets,dst_port,src_port,proto,dst,src,last_ns,first_ns,exporter,extra";
+    let read = record(&header(names), "7,2,1,6,192.0.2.2,::ffff:192.0.2.1,20,10,10.0.0.1,x");
+    assert_eq!((read.octets, read.first, read.last), (7, 10, 20));
+    assert_eq!(read.key.src.to_string(), "192.0.2.1", "mapped addresses are IPv4");
+    assert_eq!((read.sampling, read.next_hop, read.out_if), (None, None, 0));
+    assert!(matches!(Table::from_header("first_ns,last_ns,src"), Err("exporter")));
+    assert!(Table::from_header("a,b,c").unwrap().is_none());
+}
+
+#[test]
+fn bad_fields_are_named() {
+    let table = header(&COLUMNS.join(","));
+    let broken = |at: usize, with: &str| {
+        let mut fields: Vec<&str> = LINE.split(',').collect();
+        fields[at] = with;
+        match table.line(&fields.join(","), &Assume::default()) {
+            Err(reason) => reason,
+            Ok(_) => panic!("column {at} was read"),
+        }
+    };
+    assert_eq!(broken(1, "x"), "bad first_ns");
+    assert_eq!(broken(3, "192.0.2"), "bad src");
+    assert_eq!(broken(6, "65536"), "bad src_port");
+    assert_eq!(broken(8, "4294967296"), "bad in_if");
+    assert_eq!(broken(12, "-1"), "bad octets");
+    assert_eq!(broken(14, "1/2"), "bad sampling");
+    assert!(matches!(table.line("1,2", &Assume::default()), Err(reason) if reason.contains("few")));
+}
+
+/// A line each of what nfdump 1.6 and 1.7 write, and its summary.
+#[test]
+fn nfdump_old_and_new() {
+    let old = header(
+        "ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,in,out,sas,das,smk,dmk,dtos,dir,nh,\
+         nhb,svln,dvln,ismc,odmc,idmc,osmc,mpls1,cl,sl,al,ra,eng,exid,tr",
+    );
+    let line = "2011-05-01 00:00:01,2011-05-01 00:00:02,1.500,192.0.2.7,198.51.100.1,50000,2811,TCP,\
+                .AP...,0,0,10,15000,0,0,3,4,0,0,24,24,0,0,0.0.0.0,10.0.1.1,0,0,0,0,0,0,0-0-0,0.0,0.0,\
+                0.0,10.0.0.1,0/0,1,2011-05-01 00:00:03.000";
+    let read = record(&old, line);
+    assert_eq!(read.last - read.first, 1_500_000_000, "the duration has the milliseconds");
+    assert_eq!((read.octets, read.packets, read.in_if, read.out_if), (15000, 10, 3, 4));
+    assert_eq!(read.exporter.to_string(), "10.0.0.1");
+    assert_eq!(read.next_hop.unwrap().to_string(), "10.0.1.1");
+    assert_eq!(read.sampling, None, "not told");
+    assert!(matches!(old.line("Summary", &Assume::default()), Ok(Line::End)));
+
+    let new = header(
+        "firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,bps,bpp,flows",
+    );
+    let line = "2011-05-01 00:00:01.250,2.000,ICMP,192.0.2.7,0,198.51.100.1,8.0,1,84,336,84,1";
+    let read = record(&new, line);
+    assert_eq!((read.key.proto, read.key.dst_port, read.octets), (1, 0, 84));
+    assert_eq!(read.exporter.to_string(), "0.0.0.0");
+}
+
+#[test]
+fn what_is_not_told_is_assumed() {
+    let exporter: IpAddr = "10.0.0.9".parse().unwrap();
+    let assume = Assume {
+        exporter: Some(exporter),
+        sampling_of: [(exporter, Sampling::one_in(100).unwrap())].into(),
+        sampling: Sampling::one_in(7),
+    };
+    let table = header(&COLUMNS.join(","));
+    let n = |line: &str| match table.line(line, &assume) {
+        Ok(Line::Record(record)) => record.sampling.unwrap().ratio().0,
+        _ => panic!("{line}"),
+    };
+    assert_eq!(n(",1,2,192.0.2.7,192.0.2.8,6,5,2811,1,2,,8,999,3,"), 100);
+    assert_eq!(n(",1,2,192.0.2.7,192.0.2.8,6,5,2811,1,2,,8,999,3,12"), 12);
+    assert_eq!(n("10.0.0.1,1,2,192.0.2.7,192.0.2.8,6,5,2811,1,2,,8,999,3,0"), 7);
+}

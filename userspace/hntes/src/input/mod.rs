@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Flow records from files: our CSV, nfdump's, and lines of JSON from pmacct, goflow2 or telesteer.
+//!
+//! What a file is shows in its first line. A line that cannot be read is counted with its reason and
+//! the number of the first such line; the rest of the file is read.
+
+pub mod csv;
+pub mod json;
+pub mod passes;
+pub mod stamp;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use telesteer_fam::{Record, Sampling};
+
+/// Longest line that is looked at; more of it is cut off and makes the line unreadable.
+const LINE_MAX: usize = 64 * 1024;
+
+/// What a file does not say itself.
+#[derive(Clone, Debug, Default)]
+pub struct Assume {
+    /// Exporter of records that name none.
+    pub exporter: Option<IpAddr>,
+    /// Sampling by exporter, where the record tells none.
+    pub sampling_of: BTreeMap<IpAddr, Sampling>,
+    /// Sampling of all others.
+    pub sampling: Option<Sampling>,
+}
+
+impl Assume {
+    /// Sampling of a record: its own, else its exporter's, else everyone's.
+    fn sampling(&self, own: Option<Sampling>, exporter: IpAddr) -> Option<Sampling> {
+        own.or_else(|| self.sampling_of.get(&exporter).copied()).or(self.sampling)
+    }
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// CSV with the columns of [`crate::schema`].
+    Csv,
+    /// What `nfdump -o csv` writes. Run it with TZ=UTC: its times have no zone.
+    Nfdump,
+    /// A JSON object a line: pmacct's, goflow2's, or telesteer's flow output.
+    Json,
+}
+
+/// What reading a file came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileReport {
+    /// The file.
+    pub path: PathBuf,
+    /// How it was read; `None` if it is empty.
+    pub format: Option<Format>,
+    /// Records read.
+    pub records: u64,
+    /// Lines that are no record, by reason: how many, and the first of them.
+    pub bad: BTreeMap<String, Bad>,
+    /// Why the file, or the rest of it, could not be read.
+    pub failed: Option<String>,
+}
+
+/// Lines of one fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Bad {
+    /// How many.
+    pub lines: u64,
+    /// Number of the first, from 1.
+    pub first: u64,
+}
+
+impl FileReport {
+    fn new(path: &Path) -> Self {
+        let path = path.to_owned();
+        Self { path, format: None, records: 0, bad: BTreeMap::new(), failed: None }
+    }
+
+    /// Of a file that could not be read.
+    pub fn failed(path: &Path, error: &anyhow::Error) -> Self {
+        Self { failed: Some(format!("{error:#}")), ..Self::new(path) }
+    }
+
+    fn count(&mut self, reason: &str, line: u64) {
+        match self.bad.get_mut(reason) {
+            Some(bad) => bad.lines += 1,
+            None => {
+                self.bad.insert(reason.to_owned(), Bad { lines: 1, first: line });
+            }
+        }
+    }
+}
+
+/// How the lines of a file become records.
+enum Lines {
+    Table(Box<csv::Table>),
+    Json,
+}
+
+/// A line.
+enum Line {
+    Record(Record),
+    /// Not meant to be a record.
+    Skip,
+    /// The records end here.
+    End,
+}
+
+/// Hands every record of a file to `each`. Fails only if the file cannot be read at all.
+pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Result<FileReport> {
+    let at = || format!("reading {}", path.display());
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path).with_context(at)?);
+    let mut report = FileReport::new(path);
+    let mut buffer = Vec::new();
+    let mut lines: Option<Lines> = None;
+    let mut number = 0;
+    while let Some(whole) = next_line(&mut file, &mut buffer).with_context(at)? {
+        number += 1;
+        let Ok(text) = std::str::from_utf8(&buffer) else {
+            report.count("not UTF-8", number);
+            continue;
+        };
+        let text = text.trim_end_matches(['\n', '\r']);
+        if !whole {
+            report.count("line too long", number);
+            continue;
+        }
+        if text.is_empty() {
+            continue;
+        }
+        let kind = match &mut lines {
+            Some(kind) => kind,
+            None => {
+                let (format, kind, is_header) = first_line(text).with_context(at)?;
+                report.format = Some(format);
+                let kind = lines.insert(kind);
+                if is_header {
+                    continue;
+                }
+                kind
+            }
+        };
+        let line = match kind {
+            Lines::Table(table) => table.line(text, assume),
+            Lines::Json => json::line(text, assume),
+        };
+        match line {
+            Ok(Line::Record(record)) => {
+                report.records += 1;
+                each(&record);
+            }
+            Ok(Line::Skip) => {}
+            Ok(Line::End) => break,
+            Err(reason) => report.count(&reason, number),
+        }
+    }
+    Ok(report)
+}
+
+/// Reads a line into `buffer`; `false` if it had to be cut. `None` at the end of the file.
+fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
+    buffer.clear();
+    let mut whole = true;
+    loop {
+        let chunk = file.fill_buf()?;
+        if chunk.is_empty() {
+            return Ok((!buffer.is_empty()).then_some(whole));
+        }
+        let end = chunk.iter().position(|byte| *byte == b'\n');
+        let used = end.map_or(chunk.len(), |end| end + 1);
+        let room = LINE_MAX.saturating_sub(buffer.len());
+        buffer.extend_from_slice(&chunk[..used.min(room)]);
+        whole &= used <= room;
+        file.consume(used);
+        if end.is_some() {
+            return Ok(Some(whole));
+        }
+    }
+}
+
+fn first_line(text: &str) -> Result<(Format, Lines, bool)> {
+    if text.starts_with('{') {
+        return Ok((Format::Json, Lines::Json, false));
+    }
+    match csv::Table::from_header(text) {
+        Ok(Some((format, table))) => Ok((format, Lines::Table(Box::new(table)), true)),
+        Ok(None) => bail!(
+            "the first line is neither JSON nor the header of a CSV file we know: {:?}",
+            text.chars().take(60).collect::<String>()
+        ),
+        Err(missing) => bail!("no column {missing} in the header"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn long_lines_are_cut_and_the_next_is_whole() {
+        let text = format!("ab\n{}\ncd", "x".repeat(LINE_MAX + 5));
+        let mut file = Cursor::new(text);
+        let mut buffer = Vec::new();
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(true));
+        assert_eq!(buffer, b"ab\n");
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(false));
+        assert_eq!(buffer.len(), LINE_MAX);
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(true));
+        assert_eq!(buffer, b"cd");
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), None);
+    }
+}

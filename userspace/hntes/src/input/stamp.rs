@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Times as other programs write them.
+
+use telesteer_fam::Ns;
+use telesteer_fam::time::{SECOND, day_number};
+
+/// Nanoseconds of `12`, `12.5` or `12.000000001` seconds; more digits are cut off.
+pub fn seconds(text: &str) -> Option<Ns> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let negative = whole.starts_with('-');
+    let seconds: i64 = whole.parse().ok()?;
+    if !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits = part.bytes().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = digits.fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    seconds.checked_mul(SECOND)?.checked_add(if negative { -nanos } else { nanos })
+}
+
+/// `2011-05-01 13:00:00.123`, with `T` for the blank and `Z` at the end if one likes: UTC. Or
+/// seconds since 1970.
+pub fn instant(text: &str) -> Option<Ns> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let Some((date, time)) = text.split_once([' ', 'T']) else { return seconds(text) };
+    let mut date = date.splitn(3, '-');
+    let (year, month, day): (i64, u8, u8) =
+        (date.next()?.parse().ok()?, date.next()?.parse().ok()?, date.next()?.parse().ok()?);
+    let mut time = time.splitn(3, ':');
+    let (hour, minute): (i64, i64) = (time.next()?.parse().ok()?, time.next()?.parse().ok()?);
+    let second = seconds(time.next()?)?;
+    let fits = (1..=12).contains(&month) && (1..=31).contains(&day);
+    let fits = fits && (1000..10_000).contains(&year) && (0..24).contains(&hour);
+    if !fits || !(0..60).contains(&minute) || !(0..61 * SECOND).contains(&second) {
+        return None;
+    }
+    let minutes = (day_number(year, month, day) * 24 + hour) * 60 + minute;
+    // Years of four digits may still not fit into 63 bits of nanoseconds.
+    minutes.checked_mul(60 * SECOND)?.checked_add(second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_others_write() {
+        let at = 1_304_208_000 * SECOND;
+        for text in [
+            "2011-05-01 00:00:00",
+            "2011-05-01T00:00:00Z",
+            "2011-05-01 00:00:00.000",
+            "1304208000",
+            "1304208000.0",
+        ] {
+            assert_eq!(instant(text), Some(at), "{text}");
+        }
+        assert_eq!(instant("2011-05-01 00:00:01.25"), Some(at + SECOND * 5 / 4));
+        assert_eq!(seconds("-0.5"), Some(-SECOND / 2));
+        assert_eq!(seconds("0.0000000019"), Some(1));
+        for text in ["", "x", "2011-05-01", "2011-13-01 00:00:00", "2011-05-01 24:00:00", "1.x"] {
+            assert_eq!(instant(text), None, "{text}");
+        }
+        assert_eq!(instant("9999-12-31 00:00:00"), None);
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! HNTES offline: flow records in, alpha flows and what to do about them out.
+//!
+//! The calculations are [`telesteer_fam`]'s. Here is what reads and writes:
+//!
+//! - [`schema`], [`input`]: flow records in files, ours and others'.
+//! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
+//! - [`state`]: days kept between runs.
+//! - [`generate`], [`rng`]: workloads whose truth is known.
+//! - [`cryptopan`]: addresses made anonymous.
+//! - [`cmd`]: the verbs of the program.
+
+pub mod cmd;
+pub mod cryptopan;
+pub mod emit;
+pub mod generate;
+pub mod input;
+pub mod rng;
+pub mod schema;
+pub mod state;
+pub mod tables;

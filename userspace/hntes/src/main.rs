@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `hntes`: exit 0 done, 2 could not run.
+
+use clap::{Parser, Subcommand};
+use hntes::cmd;
+use std::process::ExitCode;
+
+/// Finds alpha flows, and what redirecting them would do.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Generate(cmd::generate::Args),
+    Fam(Box<cmd::fam::Args>),
+    Anonymise(cmd::anonymise::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Generate(args) => cmd::generate::run(&args),
+        Verb::Fam(args) => cmd::fam::run(&args),
+        Verb::Anonymise(args) => cmd::anonymise::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hntes: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What was read, and what was wrong with it.
+
+use super::{Cell, Table};
+use crate::input::FileReport;
+use telesteer_fam::Reading;
+use telesteer_fam::series::{Days, range};
+
+/// One row per file; a file with faults has one more per fault.
+pub fn files(reports: &[FileReport]) -> Table {
+    let columns = ["path", "format", "records", "bad_lines"];
+    let mut table = Table::new("files", "files read", &columns).long();
+    for report in reports {
+        let format = report.format.map_or("empty", |format| match format {
+            crate::input::Format::Csv => "csv",
+            crate::input::Format::Nfdump => "nfdump",
+            crate::input::Format::Json => "json",
+        });
+        let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
+        let path = report.path.display().to_string();
+        table.push([path.into(), format.into(), report.records.into(), bad.into()]);
+    }
+    table
+}
+
+/// Faults of lines, by file.
+pub fn bad_lines(reports: &[FileReport]) -> Table {
+    let columns = ["path", "reason", "lines", "first_line"];
+    let mut table = Table::new("bad_lines", "lines that are no record", &columns);
+    for report in reports {
+        let path = report.path.display().to_string();
+        if let Some(failed) = &report.failed {
+            table.push([path.as_str().into(), failed.as_str().into(), Cell::None, Cell::None]);
+        }
+        for (reason, bad) in &report.bad {
+            let path = path.as_str();
+            table.push([path.into(), reason.as_str().into(), bad.lines.into(), bad.first.into()]);
+        }
+    }
+    table
+}
+
+/// Records of each day that were left out, and why. Days without any record are named too.
+pub fn left_out(days: &Days, reading: &Reading) -> Table {
+    let columns = [
+        "day",
+        "missing",
+        "unknown_sampling",
+        "unknown_octets",
+        "unknown_above_h",
+        "negative_duration",
+        "too_long",
+        "other_exporter",
+    ];
+    let mut table = Table::new("left_out", "days with records left out, days missing", &columns);
+    for day in range(days) {
+        let label = Cell::from(reading.calendar.label(day));
+        let Some(alpha) = days.get(&day) else {
+            table.push([label, true.into()].into_iter().chain((0..6).map(|_| Cell::None)));
+            continue;
+        };
+        let totals = &alpha.totals;
+        let counts = [
+            totals.unknown_sampling,
+            totals.unknown_octets,
+            totals.unknown_above,
+            totals.negative,
+            totals.too_long,
+            totals.other_exporter,
+        ];
+        if counts.iter().any(|count| *count > 0) {
+            let counts = counts.map(Cell::from);
+            table.push([label, false.into()].into_iter().chain(counts));
+        }
+    }
+    table
+}

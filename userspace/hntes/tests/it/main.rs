@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The program as it is run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the lint spares test functions, not the helpers between them"
+)]
+
+mod anonymise;
+mod brute;
+mod faults;
+mod profiles;
+mod program;
+mod slides;
+mod workload;
