@@ -99,7 +99,7 @@ impl Placement for Range {
 
     fn home(&mut self, exporter: u64) -> Option<Member> {
         let hash = pair(self.seed, exporter) >> 32;
-        let at = hash * self.members.len() as u64 >> 32;
+        let at = (hash * self.members.len() as u64) >> 32;
         self.members.get(at as usize).copied()
     }
 }
