@@ -182,7 +182,7 @@ impl Program {
         loop {
             let mut loader = EbpfLoader::new();
             for name in self.kind.maps() {
-                loader.map_pin_path(*name, folder.join(name));
+                loader.map_pin_path(name, folder.join(name));
             }
             let loaded = loader.load(self.kind.object());
             match loaded {

@@ -8,9 +8,11 @@ use steer::siphash::SipHash;
 use steer::table::{Pace, Table};
 use steer::{MEMBERS, NOBODY, SLOTS, member, place};
 
+#[rustfmt::skip] // formatted as kernel code is
 #[path = "../../../../rust-module/cell_host.rs"]
 mod cell;
 #[allow(dead_code, reason = "the module has callers for what the simulation does not need")]
+#[rustfmt::skip]
 #[path = "../../../../rust-module/steer/mod.rs"]
 mod steer;
 
