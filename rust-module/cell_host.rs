@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 OR MIT
 
 //! The cells for programs in user space that include `steer/`; the module has its own in `cell.rs`.
 

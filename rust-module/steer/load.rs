@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 OR MIT
 
 //! How much a member has to do, and whether that is too much: bounded loads.
 //!

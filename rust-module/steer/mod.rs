@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 OR MIT
 
 //! Which member of a group an exporter belongs to: the arithmetic, without a kernel in it.
 //!

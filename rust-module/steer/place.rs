@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 OR MIT
 
 //! Where a slot is served and who owns it, in one word that is read and written at once.
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 OR MIT
 
 //! SipHash-2-4 of the words that name an exporter, inline and with its beginning worked out.
 //!
