@@ -148,7 +148,7 @@ static inline int bpf_program(int map, bool six, bool migrate, bool deaf)
 			BPF_SK_REUSEPORT_SELECT_OR_MIGRATE :
 			BPF_SK_REUSEPORT_SELECT,
 		.insns = (unsigned long)prog,
-		.insn_cnt = sizeof(prog) / sizeof(prog[0]),
+		.insn_cnt = ARRAY_SIZE(prog),
 		.license = (unsigned long)"GPL",
 	};
 	static char log[65536];
@@ -180,7 +180,7 @@ static inline int attach_classic(int sock, bool six, int index)
 		{ BPF_RET | BPF_K, 0, 0, index },
 		{ BPF_RET | BPF_K, 0, 0, 0xffffffff },
 	};
-	struct sock_fprog prog = { sizeof(code) / sizeof(code[0]), code };
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
 
 	return setsockopt(sock, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog,
 			  sizeof(prog));

@@ -10,8 +10,8 @@
 
 #include "reuseport_lab.h"
 
-#define DIAG_UDP	(1U << 7)	/* TCP_CLOSE: an unconnected one */
-#define DIAG_LISTEN	(1U << 10)
+#define DIAG_UDP	0x080	/* TCP_CLOSE: an unconnected one */
+#define DIAG_LISTEN	0x400
 #define DIAG_ALL	0xffffffff	/* bound and idle TCP sockets too */
 
 struct diag {

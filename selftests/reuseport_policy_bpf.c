@@ -40,8 +40,8 @@ FIXTURE_VARIANT_ADD(order, classic_tcp6) { TCP6, true };
 /* The member of index TAKEN is at this place of the kernel's array too, as long
  * as nobody leaves.
  */
-static int attach(FIXTURE_DATA(order) *self,
-		  const FIXTURE_VARIANT(order) *variant)
+static int attach(struct _test_data_order *self,
+		  const struct _fixture_variant_order *variant)
 {
 	if (variant->classic)
 		return attach_classic(self->g.fd[0], is_six(variant->kind),
@@ -49,7 +49,7 @@ static int attach(FIXTURE_DATA(order) *self,
 	return attach_program(self->g.fd[0], self->prog);
 }
 
-static int detach(FIXTURE_DATA(order) *self)
+static int detach(struct _test_data_order *self)
 {
 	return set_int(self->g.fd[0], SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0);
 }
@@ -76,14 +76,14 @@ FIXTURE_TEARDOWN(order)
 	close_group(&self->g);
 }
 
-static enum verdict say(const FIXTURE_VARIANT(order) *variant, int i)
+static enum verdict say(const struct _fixture_variant_order *variant, int i)
 {
 	return variant->classic ? classic_verdict_of(variant->kind, i) :
 				  verdict_of(variant->kind, i);
 }
 
 /* Who gets exporter i if @otherwise decides where the program does not. */
-static int expected(const FIXTURE_VARIANT(order) *variant, int i,
+static int expected(const struct _fixture_variant_order *variant, int i,
 		    const short *otherwise)
 {
 	switch (say(variant, i)) {

@@ -157,6 +157,7 @@ FIXTURE_VARIANT_ADD(leave, bpf_hash_ack6) { TCP6, false, 1, true, PROGRAM };
 FIXTURE_VARIANT_ADD(leave, bpf_select_accept4) {
 	TCP4, true, 0, true, OTHER_PROGRAM
 };
+
 FIXTURE_VARIANT_ADD(leave, bpf_select_ack4) {
 	TCP4, true, 1, true, OTHER_PROGRAM
 };
