@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <stddef.h>
 
+#include "kselftest.h"
 #include "reuseport_lab.h"
 
 #ifndef SO_ATTACH_REUSEPORT_CBPF
