@@ -29,6 +29,8 @@ pub struct Watch {
     pub limits: Limits,
     /// Time between two looks.
     pub interval: Duration,
+    /// Time between two questions to a speaker that has nothing to do.
+    pub audit: Duration,
     /// How long a command of the speaker may take.
     pub command: Duration,
     /// How long a drain may try to withdraw.
@@ -50,6 +52,7 @@ impl Watch {
         let names: Vec<String> = self.prefixes.iter().map(ToString::to_string).collect();
         self.event("start", &format!("watching for {}", names.join(" ")), json!({}));
         let mut deadline = None;
+        let mut asked: Option<(Instant, Vec<Option<bool>>)> = None;
         loop {
             let draining = deadline.is_some();
             // A server that leaves does not ask how it is.
@@ -59,13 +62,24 @@ impl Watch {
                 self.event("health", &format!("{well}: {}", health.words()), health.json());
                 said = Some(health.clone());
             }
-            let has = self.ask();
+            // A question is a program to start, so a quiet speaker is asked now and then only.
+            let has = match &asked {
+                Some((at, has)) if !draining && at.elapsed() < self.audit => has.clone(),
+                _ => {
+                    let has = self.ask();
+                    asked = Some((Instant::now(), has.clone()));
+                    has
+                }
+            };
             let present = summary(&has);
             let act = decision.look(begun.elapsed(), health.well, present);
             match act {
                 Act::Keep => {}
                 Act::Announce(why) => self.set(&has, true, why),
                 Act::Withdraw(why) => self.set(&has, false, why),
+            }
+            if act != Act::Keep || present == Present::Unknown {
+                asked = None;
             }
             match deadline {
                 Some(_) if act == Act::Keep && present == Present::None => break,

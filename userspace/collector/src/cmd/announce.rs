@@ -80,6 +80,10 @@ pub struct Args {
     /// Milliseconds between two looks.
     #[arg(long, value_name = "MS", default_value_t = 500)]
     interval: u64,
+    /// Milliseconds between two questions to a speaker that has nothing to do: how soon a route that
+    /// a restart lost is noticed.
+    #[arg(long, value_name = "MS", default_value_t = 5000)]
+    audit: u64,
     /// Milliseconds a withdrawn address stays away at least, unless the server leaves for good.
     #[arg(long, value_name = "MS", default_value_t = 5000)]
     hold: u64,
@@ -169,6 +173,7 @@ impl Args {
                 retry: (ms(self.interval), ms(self.interval.max(10_000))),
             },
             interval: ms(self.interval),
+            audit: ms(self.audit),
             command: ms(self.command_limit),
             drain: ms(self.drain_limit),
             linger: ms(self.linger),

@@ -38,6 +38,7 @@ pub(crate) struct Routing {
     /// By server, the first is `s1`.
     pub speakers: Vec<Speaker>,
     dir: PathBuf,
+    run_dirs: Vec<PathBuf>,
 }
 
 impl Routing {
@@ -45,14 +46,15 @@ impl Routing {
     pub(crate) fn start(net: &Net, log: &Path) -> Result<Self> {
         // Sockets have short names, so they do not go into the folder of the results.
         let dir = PathBuf::from(format!("/run/telesteer-frr-{}", std::process::id()));
-        let mut routing = Self { daemons: Vec::new(), speakers: Vec::new(), dir };
-        routing.frr(&net.edge, "edge", &edge_conf(), true, log)?;
-        routing.frr(&net.core, "core", &core_conf(net.servers.len()), true, log)?;
+        let mut routing =
+            Self { daemons: Vec::new(), speakers: Vec::new(), dir, run_dirs: Vec::new() };
+        routing.router(&net.edge, "edge", &edge_conf(), log)?;
+        routing.router(&net.core, "core", &core_conf(net.servers.len()), log)?;
         for (number, space) in (1..).zip(&net.servers) {
             let asn = SERVER_AS + number as u32;
             let name = format!("s{number}");
             if number % 2 == 1 {
-                let dir = routing.frr(space, &name, &server_frr_conf(number), false, log)?;
+                let dir = routing.announcer(space, &name, &server_frr_conf(number), log)?;
                 routing.speakers.push(Speaker::Frr(dir, asn));
             } else {
                 let conf = routing.file(&name, "gobgpd.toml", &server_gobgp_conf(number))?;
@@ -71,46 +73,55 @@ impl Routing {
         self.daemons.iter_mut().try_for_each(Process::must_run)
     }
 
-    /// Starts FRR in `space`; gives the folder of its sockets.
-    fn frr(
+    /// Starts FRR with zebra in `space`.
+    ///
+    /// mgmtd is part of it: without one zebra tries ten times a second and more to tell it about
+    /// every link, which costs a twentieth of a processor.
+    fn router(&mut self, space: &str, name: &str, conf: &str, log: &Path) -> Result<()> {
+        let conf = self.file(name, "bgpd.conf", conf)?;
+        let pathspace = format!("telesteer-{}-{name}", std::process::id());
+        let run_dir = PathBuf::from("/run/frr").join(&pathspace);
+        fs::create_dir_all(&run_dir).map_err(at(&run_dir))?;
+        self.run_dirs.push(run_dir.clone());
+        // They give up root for this user, whom bgpd's -S spares.
+        run(&["chown", "-R", "frr:frr", &run_dir.to_string_lossy()])?;
+        let quiet = ["--log", "stdout", "--log-level", "emergencies"];
+        for (daemon, socket) in [("mgmtd", "mgmtd_be.sock"), ("zebra", "zserv.api")] {
+            let argv = [&["-N", &pathspace, "-P", "0"][..], &quiet].concat();
+            self.daemon(space, name, daemon, &argv, log)?;
+            let path = run_dir.join(socket);
+            until(&format!("{daemon} of {name}"), PATIENCE_S, || {
+                Ok((path.exists(), String::new()))
+            })?;
+        }
+        let argv = ["-N", &pathspace, "-P", "0", "-S", "-f", &conf];
+        self.daemon(space, name, "bgpd", &argv, log)
+    }
+
+    /// Starts FRR's bgpd alone, which announces and installs no route; gives the folder of its socket.
+    fn announcer(&mut self, space: &str, name: &str, conf: &str, log: &Path) -> Result<PathBuf> {
+        let conf = self.file(name, "bgpd.conf", conf)?;
+        let dir = self.dir.join(name);
+        let (vty, pid) = (dir.to_string_lossy().into_owned(), dir.join("bgpd.pid"));
+        let pid = pid.to_string_lossy();
+        let argv = ["-Z", "-S", "--vty_socket", &vty, "-P", "0", "-i", &pid, "-f", &conf];
+        self.daemon(space, name, "bgpd", &argv, log)?;
+        Ok(dir)
+    }
+
+    fn daemon(
         &mut self,
         space: &str,
         name: &str,
-        conf: &str,
-        zebra: bool,
+        daemon: &str,
+        arguments: &[&str],
         log: &Path,
-    ) -> Result<PathBuf> {
-        let conf = self.file(name, "bgpd.conf", conf)?;
-        let dir = self.dir.join(name);
-        let path = |file: &str| dir.join(file).to_string_lossy().into_owned();
-        let (vty, api) = (dir.to_string_lossy().into_owned(), path("zserv.api"));
-        let usual = |pid: &str| {
-            let words = ["--vty_socket", &vty, "-P", "0", "-i", &path(pid)];
-            words.map(str::to_owned).to_vec()
-        };
-        let mut start = |daemon: &str, mut argv: Vec<String>, more: &[&str]| -> Result<()> {
-            argv.insert(0, format!("/usr/lib/frr/{daemon}"));
-            argv.extend(more.iter().map(|word| (*word).to_owned()));
-            let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-            let log = log.join(format!("{name}-{daemon}.stderr"));
-            let daemon = format!("{daemon} of {name}");
-            self.daemons.push(Process::start(&daemon, space, &argv, &log)?);
-            Ok(())
-        };
-        if zebra {
-            let empty = path("zebra.conf");
-            fs::write(&empty, "log stdout emergencies\n").map_err(at(Path::new(&empty)))?;
-            // zebra gives up root for this user, whom bgpd's -S spares.
-            run(&["chown", "-R", "frr:frr", &vty])?;
-            start("zebra", usual("zebra.pid"), &["-f", &empty, "-z", &api])?;
-            until(&format!("zebra of {name}"), PATIENCE_S, || {
-                Ok((Path::new(&api).exists(), String::new()))
-            })?;
-            start("bgpd", usual("bgpd.pid"), &["-S", "-f", &conf, "-z", &api])?;
-        } else {
-            start("bgpd", usual("bgpd.pid"), &["-S", "-f", &conf, "-Z"])?;
-        }
-        Ok(dir)
+    ) -> Result<()> {
+        let program = format!("/usr/lib/frr/{daemon}");
+        let argv = [&[program.as_str()], arguments].concat();
+        let log = log.join(format!("{name}-{daemon}.stderr"));
+        self.daemons.push(Process::start(&format!("{daemon} of {name}"), space, &argv, &log)?);
+        Ok(())
     }
 
     fn file(&self, name: &str, file: &str, text: &str) -> Result<String> {
@@ -125,7 +136,9 @@ impl Routing {
 impl Drop for Routing {
     fn drop(&mut self) {
         self.daemons.clear();
-        let _ = fs::remove_dir_all(&self.dir);
+        for dir in self.run_dirs.iter().chain([&self.dir]) {
+            let _ = fs::remove_dir_all(dir);
+        }
     }
 }
 

@@ -39,13 +39,17 @@ impl Announce {
             "--group",
             "tcp:1790",
             "--interval",
-            "200",
+            "500",
             "--rise",
             "2",
             "--hold",
             "500",
             "--linger",
             "300",
+            "--command-limit",
+            "30000",
+            "--patience",
+            "5000",
         ]
         .map(str::to_owned)
         .to_vec();
