@@ -123,6 +123,14 @@ fn telesteer(book: &mut Book, p: &Phase) {
     book.zero("the return moves exporters only to the returned collector", elsewhere);
     let bystanders = p.exporters_moved_by_drain_not_of_drained;
     book.zero("the drain moves only exporters of the drained collector", bystanders);
+    book.at_least("flows compared after the deadline", p.flows_mapped, 1);
+    let elsewhere = p.flows_mapped_elsewhere;
+    book.zero("after the deadline the map equals the one before the kill", elsewhere);
+    let left = format!("{} new", p.new_to_drained);
+    let nothing = p.drained_said_it_left && p.new_to_drained == 0;
+    book.put("a draining member gets nothing new", nothing, left);
+    book.at_least("routers with BMP and datagrams", p.routers_with_both, 1);
+    book.zero("BMP and datagrams of a router meet on one instance", p.routers_split);
     book.zero("no exporter falls silent", p.exporters_silent_after_crash);
     book.zero("no exporter is refused", p.exporters_refused);
 }
@@ -141,6 +149,9 @@ mod tests {
             exporters_ipv6: 1,
             exporters_of_dead: 1,
             exporters_of_drained: 1,
+            flows_mapped: 2,
+            routers_with_both: 1,
+            drained_said_it_left: true,
             bmp_sessions: 10,
             bmp_streams: 10,
             bmp_streams_identical: 10,
@@ -174,7 +185,7 @@ mod tests {
     #[test]
     fn each_claim_can_fail() {
         type Change = fn(&mut [Phase]);
-        let twins: [(&str, Change); 15] = [
+        let twins: [(&str, Change); 19] = [
             ("no session is reset", |p| p[2].bmp_sessions_reset = 1),
             ("no RST", |p| p[2].rst_seen = 1),
             ("no FIN", |p| p[2].fin_seen = 1),
@@ -189,6 +200,12 @@ mod tests {
             ("the crash moves only exporters of the dead collector", |p| {
                 p[2].exporters_moved_by_crash_not_of_dead = 1;
             }),
+            ("after the deadline the map equals the one before the kill", |p| {
+                p[2].flows_mapped_elsewhere = 1;
+            }),
+            ("a draining member gets nothing new", |p| p[2].new_to_drained = 1),
+            ("a draining member gets nothing new", |p| p[2].drained_said_it_left = false),
+            ("BMP and datagrams of a router meet on one instance", |p| p[2].routers_split = 1),
             ("no exporter is refused", |p| p[2].exporters_refused = 1),
             ("stock loses BMP messages", |p| p[0].bmp_messages_lost = 0),
             ("its sessions with unread bytes at the kill (half)", |p| {

@@ -14,6 +14,7 @@
 //! - [`cover`]: which bytes of a stream were delivered; also used by the kill storm.
 //! - [`sessions`], [`datagrams`], [`moves`]: the accounts; [`phase`] joins them into one row.
 //! - [`anycast`]: a server that leaves and comes back, counted from captures alone.
+//! - [`maps`]: whether two servers place exporters alike.
 //! - [`claims`], [`table`], [`svg`]: the verdict and its faces.
 
 pub mod anycast;
@@ -24,6 +25,7 @@ pub mod datagrams;
 pub mod error;
 pub mod fnv;
 pub mod fragment;
+pub mod maps;
 pub mod moves;
 pub mod outputs;
 pub mod packet;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use telesteer_ledger::anycast::{self, plot, rows};
 use telesteer_ledger::claims::{self, Claim, Least};
+use telesteer_ledger::maps::{self, Maps};
 use telesteer_ledger::phase::{self, Phase};
 use telesteer_ledger::{scene, svg, table};
 
@@ -67,6 +68,7 @@ struct Document<'a> {
     accel: &'a str,
     policy: &'a str,
     phases: Vec<&'a Phase>,
+    maps: &'a [Maps],
     claims: &'a [Claim],
 }
 
@@ -94,12 +96,23 @@ fn report(args: &Report) -> Result<bool> {
     }
     let rows: Vec<Phase> = phases.iter().map(|(phase, _)| phase.clone()).collect();
     let least = Least { exporters: args.min_exporters, sessions: args.min_sessions };
-    let verdict = claims::judge(&rows, info.complete, least);
+    let mut verdict = claims::judge(&rows, info.complete, least);
+    let mut maps = Vec::new();
+    for name in info.maps.iter().map(|phase| &phase.name) {
+        let folder = args.dir.join(name);
+        if folder.join("timeline.jsonl").is_file() {
+            maps.push(maps::account(name, &folder)?);
+        }
+    }
+    if !info.maps.is_empty() {
+        verdict.extend(maps::judge(&maps));
+    }
     let document = Document {
         kernel: &info.kernel,
         accel: &info.accel,
         policy: rows.iter().find(|p| p.name == "telesteer").map_or("", |p| &p.policy),
         phases: rows.iter().collect(),
+        maps: &maps,
         claims: &verdict,
     };
     let json = serde_json::to_string_pretty(&document)? + "\n";

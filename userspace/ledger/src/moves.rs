@@ -16,6 +16,8 @@ pub enum Window {
     Returned = 2,
     /// After the drain.
     Drained = 3,
+    /// The part of [`Window::Returned`] in which every exporter is back where it belongs.
+    Mapped = 4,
 }
 
 impl Window {
@@ -28,6 +30,11 @@ impl Window {
             (Self::Drained, timeline.drain_end_us, timeline.senders_stop_us),
         ];
         spans.iter().find(|(_, from, to)| (*from..*to).contains(&ts_us)).map(|(window, ..)| *window)
+    }
+
+    /// Whether a time lies in [`Window::Mapped`].
+    pub fn is_mapped(timeline: &Timeline, ts_us: i64) -> bool {
+        timeline.mapped_us.is_some_and(|from| (from..timeline.drain_start_us).contains(&ts_us))
     }
 }
 
@@ -49,7 +56,7 @@ struct Flow {
 /// Exporters of a phase and their receivers.
 #[derive(Debug, Default)]
 pub struct Moves {
-    flows: BTreeMap<Flow, [Receivers; 4]>,
+    flows: BTreeMap<Flow, [Receivers; 5]>,
 }
 
 /// Exporters counted over one event.
@@ -83,6 +90,33 @@ impl Moves {
         if receivers.last.is_none_or(|(last, _)| ts_us >= last) {
             receivers.last = Some((ts_us, instance));
         }
+    }
+
+    /// Flows of datagrams heard in `before`, and those of them whose receiver in `after` is another
+    /// or none.
+    pub fn differ(&self, before: Window, after: Window) -> (u64, u64) {
+        let owner = |windows: &[Receivers; 5], window| {
+            windows[window as usize].last.map(|(_, instance)| instance)
+        };
+        let (mut compared, mut different) = (0, 0);
+        for (_, windows) in self.flows.iter().filter(|(flow, _)| flow.port != 0) {
+            let Some(was) = owner(windows, before) else { continue };
+            compared += 1;
+            different += u64::from(owner(windows, after) != Some(was));
+        }
+        (compared, different)
+    }
+
+    /// Routers that speak BMP and send datagrams in `window`, and those of them whose two do not
+    /// reach the same collector.
+    pub fn meet(&self, window: Window) -> (u64, u64) {
+        let mut routers: BTreeMap<IpAddr, [BTreeSet<u64>; 2]> = BTreeMap::new();
+        for (flow, windows) in &self.flows {
+            let sort = usize::from(flow.port != 0);
+            routers.entry(flow.exporter).or_default()[sort].extend(&windows[window as usize].all);
+        }
+        let both = routers.values().filter(|[bmp, rest]| !bmp.is_empty() && !rest.is_empty());
+        both.fold((0, 0), |(all, split), [bmp, rest]| (all + 1, split + u64::from(bmp != rest)))
     }
 
     /// Compares two windows around an event that was about `instance`.
@@ -142,6 +176,32 @@ mod tests {
         see(&mut moves, 1, Window::Without, 21, 3);
         see(&mut moves, 1, Window::Without, 22, 2);
         assert_eq!(moves.between(Window::Before, Window::Without, 1).bystanders, 1);
+    }
+
+    #[test]
+    fn maps_differ_by_flow_and_a_missing_one_differs() {
+        let mut moves = Moves::default();
+        let (before, mapped) = (Window::Before, Window::Mapped);
+        for (host, owner, later) in [(1, 1, Some(1)), (2, 2, Some(3)), (3, 2, None)] {
+            see(&mut moves, host, before, 10, owner);
+            if let Some(later) = later {
+                see(&mut moves, host, mapped, 20, later);
+            }
+        }
+        assert_eq!(moves.differ(before, mapped), (3, 2));
+    }
+
+    #[test]
+    fn a_router_meets_itself_on_one_collector_or_is_split() {
+        let mut moves = Moves::default();
+        for (host, bmp, datagrams) in [(1, Some(1), 1), (2, Some(1), 2), (3, None, 2)] {
+            see(&mut moves, host, Window::Before, 10, datagrams);
+            if let Some(bmp) = bmp {
+                let exporter = IpAddr::from([10, 0, 0, host]);
+                moves.seen(Window::Before, (exporter, 0, 1790), 10, bmp);
+            }
+        }
+        assert_eq!(moves.meet(Window::Before), (2, 1));
     }
 
     #[test]

@@ -54,6 +54,12 @@ pub struct Phase {
     pub exporters_moved_by_drain: u64,
     pub exporters_moved_by_drain_not_of_drained: u64,
     pub exporters_silent_after_crash: u64,
+    pub flows_mapped: u64,
+    pub flows_mapped_elsewhere: u64,
+    pub routers_with_both: u64,
+    pub routers_split: u64,
+    pub new_to_drained: u64,
+    pub drained_said_it_left: bool,
     pub exporters_refused: u64,
     pub datagrams_sent: u64,
     pub datagrams_received: u64,
@@ -84,6 +90,7 @@ pub struct Phase {
     pub output_lines_bad: u64,
     pub output_lines_torn: u64,
     pub scene_errors: Vec<String>,
+    pub members: Vec<serde_json::Value>,
 }
 
 /// What the plot of a phase needs; times in Unix microseconds.
@@ -118,6 +125,7 @@ pub fn account(name: &str, folder: &Path, ports: Ports, max_bytes: u64) -> Resul
     let Capture { connections, mut datagrams, refused, packets, cut, begin_us } = capture;
 
     let (mut read, mut moves) = (Read::default(), Moves::default());
+    let mut left_us = None;
     let mut sessions = Sessions::new(&connections, &timeline);
     for file in outputs::files(&folder.join("out"))? {
         outputs::read(&file, &mut read, |line| match &*line.kind {
@@ -128,6 +136,9 @@ pub fn account(name: &str, folder: &Path, ports: Ports, max_bytes: u64) -> Resul
                     moves.seen(window, (exporter, 0, ports.bmp), ts, line.instance);
                 }
                 sessions.message(line);
+            }
+            "event" if line.event == "drain_left" && line.instance == timeline.drained => {
+                left_us.get_or_insert(line.ts_us());
             }
             "event" if line.event == "accept" || line.event == "heir" => sessions.accepted(line),
             "datagram" | "late" => datagrams.journal(line),
@@ -149,11 +160,15 @@ pub fn account(name: &str, folder: &Path, ports: Ports, max_bytes: u64) -> Resul
         timeline: timeline.clone(),
         begin_us,
     };
-    let bmp = sessions.settle();
-    let udp = datagrams.settle(&timeline, &mut moves);
+    let left = left_us.unwrap_or(i64::MAX);
+    let bmp = sessions.settle(left);
+    let udp = datagrams.settle(&timeline, left, &mut moves);
     let mut phase = Phase {
         name: name.to_string(),
+        members: info.members.clone(),
         policy: policy(info),
+        new_to_drained: bmp.new_to_drained + udp.new_to_drained,
+        drained_said_it_left: left_us.is_some(),
         exporters: exporters.len() as u64,
         exporters_ipv4: exporters.iter().filter(|address| address.is_ipv4()).count() as u64,
         exporters_ipv6: exporters.iter().filter(|address| address.is_ipv6()).count() as u64,
@@ -187,6 +202,9 @@ impl Phase {
         self.exporters_of_drained = drain.owned;
         self.exporters_moved_by_drain = drain.all;
         self.exporters_moved_by_drain_not_of_drained = drain.bystanders;
+        (self.flows_mapped, self.flows_mapped_elsewhere) =
+            moves.differ(Window::Before, Window::Mapped);
+        (self.routers_with_both, self.routers_split) = moves.meet(Window::Before);
     }
 
     fn put_sessions(&mut self, bmp: &sessions::Totals) {
@@ -364,11 +382,14 @@ mod tests {
         assert_eq!(phase.takeover_ms_p50, Some(250.0));
         assert_eq!(phase.drain_takeover_ms_p99, Some(500.0));
         assert_eq!((phase.exporters_of_dead, phase.exporters_moved_by_crash), (2, 2));
-        assert_eq!(phase.exporters_moved_by_return, 1);
+        assert_eq!(phase.exporters_moved_by_return, 2);
         assert_eq!((phase.exporters_of_drained, phase.exporters_moved_by_drain), (2, 2));
-        assert_eq!((phase.datagrams_sent, phase.datagrams_received), (114, 112));
-        assert_eq!((phase.datagrams_lost_by_crash, phase.datagrams_died_unread), (2, 2));
-        assert_eq!((phase.records_sent, phase.records_undecodable), (224, 0));
+        assert_eq!((phase.datagrams_sent, phase.datagrams_received), (171, 167));
+        assert_eq!((phase.datagrams_lost_by_crash, phase.datagrams_died_unread), (4, 4));
+        assert_eq!((phase.records_sent, phase.records_undecodable), (336, 0));
+        assert_eq!((phase.flows_mapped, phase.flows_mapped_elsewhere), (3, 0));
+        assert_eq!((phase.routers_with_both, phase.routers_split), (1, 0));
+        assert_eq!((phase.new_to_drained, phase.drained_said_it_left), (0, true));
         let plot = crate::svg::draw(&[(phase, series)]);
         assert!(plot.contains("telesteer: BMP sessions alive") && plot.ends_with("</svg>\n"));
     }
@@ -478,7 +499,7 @@ mod tests {
         };
         assert_eq!(lost("12.").datagrams_lost_steady, 1);
         let phase = lost("21.");
-        assert_eq!((phase.datagrams_lost_by_crash, phase.datagrams_died_unread), (3, 2));
+        assert_eq!((phase.datagrams_lost_by_crash, phase.datagrams_died_unread), (5, 4));
         assert_eq!(lost("30.").datagrams_lost_by_drain, 1);
     }
 

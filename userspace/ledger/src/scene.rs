@@ -18,6 +18,8 @@ pub struct Scene {
     pub ports: Ports,
     /// Phases in the order they ran.
     pub phases: Vec<PhaseName>,
+    /// Short phases in which a server leaves, to compare the maps of two servers.
+    pub maps: Vec<PhaseName>,
     /// Whether the scene came to its end.
     pub complete: bool,
 }
@@ -61,6 +63,11 @@ pub struct PhaseName {
     pub name: String,
 }
 
+/// One number for a collector of one server; server 0 where there is only one.
+pub fn member(server: u64, instance: u64) -> u64 {
+    server * 100 + instance
+}
+
 /// `phase.json`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -73,6 +80,8 @@ pub struct PhaseInfo {
     pub killed: Option<u64>,
     /// Instance that is drained.
     pub drained: Option<u64>,
+    /// Each member as its kernel knows it, read back by getsockopt at the end.
+    pub members: Vec<serde_json::Value>,
 }
 
 /// `capture.json`: the capturing program's own statistics.
@@ -97,6 +106,8 @@ pub struct Event {
     pub event: String,
     /// Instance it is about.
     pub instance: Option<u64>,
+    /// The server that instance runs on, if there are several.
+    pub server: Option<u64>,
     /// What went wrong, in an `error`.
     pub what: Option<String>,
 }
@@ -104,9 +115,9 @@ pub struct Event {
 /// When things happened in a phase; all in Unix microseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
-    /// Instance killed.
+    /// Who was killed, as [`member`] numbers it.
     pub killed: u64,
-    /// Instance drained.
+    /// Who was drained.
     pub drained: u64,
     /// Everything runs.
     pub steady_us: i64,
@@ -120,6 +131,8 @@ pub struct Timeline {
     pub return_start_us: i64,
     /// It said that it is ready.
     pub return_ready_us: i64,
+    /// The time a policy may keep exporters from the returned one is over.
+    pub mapped_us: Option<i64>,
     /// Just before SIGTERM.
     pub drain_start_us: i64,
     /// The drained process had exited.
@@ -154,9 +167,11 @@ impl Timeline {
             find(name).ok_or_else(|| Error::NoEvent { path: path.to_path_buf(), event: name })
         };
         let (kill, drain) = (need("kill")?, need("drain_start")?);
+        let who = |event: &Event| member(event.server.unwrap_or(0), event.instance.unwrap_or(0));
         Ok(Self {
-            killed: kill.instance.unwrap_or(0),
-            drained: drain.instance.unwrap_or(0),
+            killed: who(kill),
+            drained: who(drain),
+            mapped_us: find("mapped").map(|event| event.ts_us),
             steady_us: need("steady")?.ts_us,
             stop_us: find("stop_signal").unwrap_or(kill).ts_us,
             kill_us: kill.ts_us,

@@ -2,8 +2,12 @@
 //! Facts about the machine the scene is played on, and its network counters.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::process::run;
 
 /// The running kernel's release.
 pub(crate) fn release() -> String {
@@ -36,6 +40,17 @@ pub(crate) fn counters(pid: u32) -> Value {
         .collect();
     all.insert("Udp6".to_owned(), udp6.into());
     all.into()
+}
+
+/// Takes the module of a policy out of the kernel; nothing is to be done for one that is built in.
+pub(crate) fn unload_policy(name: &str) -> Result<()> {
+    let module = format!("reuseport_{name}");
+    let folder = format!("/sys/module/{module}");
+    // What is built in may have a folder, too, but no state.
+    if Path::new(&folder).join("initstate").exists() {
+        run(&["rmmod", &module])?;
+    }
+    Ok(())
 }
 
 /// Two lines a group: names, then values.

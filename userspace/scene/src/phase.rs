@@ -2,7 +2,10 @@
 //! One phase of the scene: steady state, a crash, the return, a planned drain, the end.
 
 mod failures;
+mod maps;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,17 +13,20 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::anycast::net::{BIRD, EDGE_UPLINK, GOBGP, Net, OVS, PEER, PMACCTD, ROUTER};
+use crate::anycast::routing::{Routing, core_hops, hops_to, same_links};
+use crate::anycast::server::Announce;
 use crate::bpffs::BpfFs;
 use crate::capture::Capture;
-use crate::collectors::{BMP_PORT, Collector, INSTANCES, Spec, UDP_PORTS};
+use crate::collectors::{
+    BMP_PORT, Collector, INSTANCES, Launch, Member, Policy, Spec, UDP_PORTS, tables,
+};
 use crate::error::{Error, Result, at};
 use crate::kernel;
 use crate::load::Load;
-use crate::net::{Net, PEER, PMACCTD, ROUTER, UPLINK};
 use crate::outputs::Outputs;
 use crate::programs::Programs;
 use crate::progress::{Progress, until};
-use crate::sockets::Tables;
 use crate::timeline::{Timeline, now_us};
 
 /// Patience for conditions that depend on the programs' speed; generous, emulation is slow.
@@ -30,8 +36,16 @@ const QUIET: Duration = Duration::from_millis(1500);
 /// Messages each replayed exporter sends between two events: one more than needed, since the
 /// counters that are looked at are up to a second old.
 const ROUNDS: u64 = 2;
-/// The exporters that are real programs: FRR, softflowd, pmacctd.
-const WATCHED: [(&str, &str); 3] = [("bmp", ROUTER), ("journal", PEER), ("journal", PMACCTD)];
+/// The exporters that are real programs: FRR, GoBGP, BIRD, softflowd, pmacctd, Open vSwitch.
+const WATCHED: [(&str, &str); 6] = [
+    ("bmp", ROUTER),
+    ("bmp", GOBGP),
+    ("bmp", BIRD),
+    ("journal", PEER),
+    ("journal", PMACCTD),
+    ("journal", OVS),
+];
+const REAL: [usize; WATCHED.len()] = [0, 1, 2, 3, 4, 5];
 /// Lines of each of them between two events.
 const HEARD: u64 = 2;
 
@@ -43,6 +57,10 @@ pub(crate) struct Stage<'a> {
     pub load: &'a Load,
     /// The program under test.
     pub telesteer: &'a str,
+    /// The kernel policy of the phases that have one.
+    pub policy: &'a Policy,
+    /// The routing daemons.
+    pub routing: &'a RefCell<Routing>,
 }
 
 /// A phase being played.
@@ -54,6 +72,8 @@ pub(crate) struct Phase<'a> {
     progress: &'a mut Progress,
     timeline: Timeline,
     collectors: Vec<Collector>,
+    /// By server, the first is `s1`.
+    announcers: Vec<Option<Announce>>,
     programs: Option<Programs>,
     outputs: Outputs,
     policy: Option<String>,
@@ -65,6 +85,26 @@ pub(crate) fn play(
     spec: Spec,
     dir: &Path,
     progress: &mut Progress,
+) -> Result<()> {
+    run(stage, spec, dir, progress, |phase| phase.play())
+}
+
+/// Lets a server leave and return and compares who received whom, see [`maps`].
+pub(crate) fn compare(
+    stage: &Stage<'_>,
+    spec: Spec,
+    dir: &Path,
+    progress: &mut Progress,
+) -> Result<()> {
+    run(stage, spec, dir, progress, |phase| phase.compare())
+}
+
+fn run(
+    stage: &Stage<'_>,
+    spec: Spec,
+    dir: &Path,
+    progress: &mut Progress,
+    script: impl FnOnce(&mut Phase<'_>) -> Result<()>,
 ) -> Result<()> {
     for folder in ["out", "state", "log", "conf"] {
         let path = dir.join(folder);
@@ -78,11 +118,12 @@ pub(crate) fn play(
         progress,
         timeline: Timeline::create(dir, spec.name)?,
         collectors: Vec::new(),
+        announcers: Vec::new(),
         programs: None,
         outputs: Outputs::new(&dir.join("out"), &WATCHED),
         policy: None,
     };
-    let played = phase.play();
+    let played = script(&mut phase);
     if let Err(error) = &played {
         phase.timeline.event("error", json!({ "what": error.to_string() }));
     }
@@ -93,18 +134,13 @@ impl Phase<'_> {
     fn play(&mut self) -> Result<()> {
         self.step("begins");
         self.timeline.event("phase_start", json!({}));
-        let mut capture = Capture::start(&self.stage.net.router, UPLINK, &self.dir, "exporters")?;
+        let stage = self.stage;
+        let mut capture = Capture::start(&stage.net.edge, EDGE_UPLINK, &self.dir, "exporters")?;
         until("tcpdump to listen", PATIENCE_S, || Ok((capture.listening()?, String::new())))?;
         self.timeline.event("capture_start", json!({}));
-        for instance in INSTANCES {
-            self.start_collector(instance, 1, "collector_start")?;
-        }
-        for index in 0..self.collectors.len() {
-            self.await_ready(index, "collector_ready")?;
-        }
+        self.servers()?;
         let before = self.counters();
         self.timeline.event("senders_start", json!({}));
-        let stage = self.stage;
         self.programs = Some(Programs::start(stage.net, stage.load, &self.dir, stage.telesteer)?);
         self.steady()?;
         let killed = self.crash()?;
@@ -112,6 +148,8 @@ impl Phase<'_> {
         let drained = self.drain(killed)?;
         self.finish()?;
         let after = self.counters();
+        let members = self.members();
+        self.leave_all()?;
         self.end_collectors()?;
         let said = self.programs.take().map(Programs::finish).transpose()?;
         self.write("replay.json", &said.unwrap_or_default())?;
@@ -122,7 +160,9 @@ impl Phase<'_> {
             "phase.json",
             &json!({
                 "name": self.spec.name, "steering": self.spec.steering, "takeover": self.spec.takeover,
-                "policy": self.policy, "instances": INSTANCES, "killed": killed, "drained": drained,
+                "policy": self.policy, "instances": INSTANCES, "servers": stage.net.servers.len(),
+                "killed": killed.instance, "killed_server": killed.server,
+                "drained": drained.instance, "drained_server": drained.server, "members": members,
                 "exporters": stage.load.exporters(), "frr_routes": stage.load.routes,
             }),
         )?;
@@ -131,31 +171,91 @@ impl Phase<'_> {
         Ok(())
     }
 
-    fn start_collector(&mut self, instance: u32, nth: u32, event: &str) -> Result<()> {
-        let collector = Collector::start(
-            &self.stage.net.server,
-            self.spec,
-            &self.dir,
-            self.bpf.path(),
-            self.stage.telesteer,
-            instance,
-            nth,
-        )?;
-        self.timeline.event(event, json!({ "instance": instance, "pid": collector.process.pid() }));
+    /// Collectors on every server, then its route, until the core leads to all of them.
+    fn servers(&mut self) -> Result<()> {
+        let servers = self.stage.net.servers.len();
+        for member in Member::all(servers) {
+            self.start_collector(member, 1, "collector_start")?;
+        }
+        for index in 0..self.collectors.len() {
+            self.await_ready(index, "collector_ready")?;
+        }
+        self.announcers = (0..servers).map(|_| None).collect();
+        for server in 1..=servers {
+            self.announce(server)?;
+        }
+        self.routed(&(1..=servers).collect::<Vec<_>>())?;
+        self.timeline.event("routed", json!({}));
+        Ok(())
+    }
+
+    fn announce(&mut self, server: usize) -> Result<()> {
+        let stage = self.stage;
+        let log = self.dir.join(format!("log/announce-s{server}.stderr"));
+        let routing = stage.routing.borrow();
+        let speaker = &routing.speakers[server - 1];
+        let space = &stage.net.servers[server - 1];
+        let started = Announce::start(stage.telesteer, space, speaker, &INSTANCES, &log)?;
+        self.announcers[server - 1] = Some(started);
+        Ok(())
+    }
+
+    /// Until the core's routes lead to exactly these servers.
+    fn routed(&mut self, servers: &[usize]) -> Result<()> {
+        let (net, want) = (self.stage.net, hops_to(servers));
+        self.until("the core's routes", |_| {
+            let have = core_hops(net)?;
+            Ok((same_links(&have, &want), format!("{have:?}")))
+        })
+    }
+
+    /// Withdraws every route: the servers leave before their collectors do.
+    fn leave_all(&mut self) -> Result<()> {
+        self.announcers.drain(..).flatten().try_for_each(Announce::leave)
+    }
+
+    /// Every member as its kernel knows it: policy, id, weight and selections read back.
+    fn members(&self) -> Vec<Value> {
+        let of = |one: &Collector| {
+            let status = one.status().unwrap_or_default();
+            let sockets = status["sockets"].as_array().cloned().unwrap_or_default();
+            let chosen =
+                sockets.iter().filter_map(|socket| socket["selections"].as_u64()).sum::<u64>();
+            let first = sockets.first().cloned().unwrap_or_default();
+            json!({
+                "server": one.member.server, "instance": one.member.instance,
+                "policy": first["policy"], "member": first["member"], "selections": chosen,
+            })
+        };
+        self.collectors.iter().map(of).collect()
+    }
+
+    fn start_collector(&mut self, member: Member, nth: u32, event: &str) -> Result<()> {
+        let launch = Launch {
+            servers: &self.stage.net.servers,
+            spec: self.spec,
+            policy: self.stage.policy,
+            dir: &self.dir,
+            bpf: self.bpf.path(),
+            telesteer: self.stage.telesteer,
+        };
+        let collector = Collector::start(&launch, member, nth)?;
+        self.timeline.event(event, member.json(collector.process.pid()));
         self.collectors.push(collector);
         Ok(())
     }
 
     fn await_ready(&mut self, index: usize, event: &str) -> Result<()> {
         let mut words = String::new();
-        let what = format!("collector {} to be ready", self.collectors[index].instance);
+        let what = format!("collector {} to be ready", self.collectors[index].member);
         self.until(&what, |phase| {
             words = phase.collectors[index].ready()?.unwrap_or_default();
             Ok((!words.is_empty(), phase.collectors[index].process.talk()))
         })?;
-        let (instance, pid) =
-            (self.collectors[index].instance, self.collectors[index].process.pid());
-        self.timeline.event(event, json!({ "instance": instance, "pid": pid, "words": words }));
+        let (member, pid) = (self.collectors[index].member, self.collectors[index].process.pid());
+        let mut who = member.json(pid);
+        who["words"] = words.clone().into();
+        self.timeline.event(event, who);
         self.policy = Some(words);
         Ok(())
     }
@@ -218,7 +318,7 @@ impl Phase<'_> {
         for mut collector in std::mem::take(&mut self.collectors) {
             let status = collector.process.reap(Duration::from_secs(PATIENCE_S));
             if status.and_then(|status| status.code()) != Some(0) {
-                let what = format!("collector {} after SIGTERM", collector.instance);
+                let what = format!("collector {} after SIGTERM", collector.member);
                 return Err(Error::Odd {
                     what,
                     why: format!("{status:?}: {}", collector.process.talk()),
@@ -247,11 +347,11 @@ impl Phase<'_> {
         let sent = |phase: &Self, name| phase.programs.as_ref().map_or(0, |one| one.counter(name));
         let goals = rounds.map(|(name, exporters)| (name, sent(self, name) + ROUNDS * exporters));
         self.outputs.refresh();
-        let heard = [0, 1, 2].map(|index| self.outputs.found(index));
+        let heard = REAL.map(|index| self.outputs.found(index));
         let refuses = self.spec.refuses;
         self.until("every exporter to go on", |phase| {
             phase.outputs.refresh_if_old();
-            let now = [0, 1, 2].map(|index| phase.outputs.found(index));
+            let now = REAL.map(|index| phase.outputs.found(index));
             let silent = now.iter().zip(heard).any(|(now, before)| *now < before + HEARD);
             let short = goals.iter().any(|&(name, goal)| sent(phase, name) < goal);
             Ok((!short && (refuses || !silent), format!("goals {goals:?}, heard {now:?}")))
@@ -266,6 +366,10 @@ impl Phase<'_> {
     ) -> Result<()> {
         until(&format!("{what} (phase {})", self.spec.name), PATIENCE_S, || {
             self.progress.go_on()?;
+            self.stage.routing.borrow_mut().must_run()?;
+            for announce in self.announcers.iter_mut().flatten() {
+                announce.process.must_run()?;
+            }
             if let Some(programs) = &mut self.programs {
                 programs.must_run()?;
             }
@@ -281,31 +385,39 @@ impl Phase<'_> {
         })
     }
 
-    /// Bytes and datagrams that wait in the server's sockets.
+    /// Bytes and datagrams that wait in the servers' sockets.
     fn unread(&self) -> u64 {
-        let Some(one) = self.collectors.first() else { return 0 };
-        let tables = Tables::all(one.process.pid());
-        let tcp = tables.tcp.iter().filter(|one| one.local.1 == BMP_PORT);
-        let udp = tables.udp.iter().filter(|one| UDP_PORTS.contains(&one.local.1));
-        tcp.chain(udp).map(|one| one.rx_queue).sum()
+        let of = |tables: &crate::sockets::Tables| -> u64 {
+            let tcp = tables.tcp.iter().filter(|one| one.local.1 == BMP_PORT);
+            let udp = tables.udp.iter().filter(|one| UDP_PORTS.contains(&one.local.1));
+            tcp.chain(udp).map(|one| one.rx_queue).sum()
+        };
+        tables(&self.collectors, true).values().map(of).sum()
     }
 
+    /// Network counters of every server.
     fn counters(&self) -> Value {
-        self.collectors.first().map(|one| kernel::counters(one.process.pid())).unwrap_or_default()
+        let mut found = BTreeMap::new();
+        for one in &self.collectors {
+            found
+                .entry(format!("s{}", one.member.server))
+                .or_insert_with(|| kernel::counters(one.process.pid()));
+        }
+        json!(found)
     }
 
-    fn index(&self, instance: u32) -> Result<usize> {
-        self.collectors.iter().position(|one| one.instance == instance).ok_or_else(|| Error::Odd {
-            what: format!("collector {instance}"),
+    fn index(&self, member: Member) -> Result<usize> {
+        self.collectors.iter().position(|one| one.member == member).ok_or_else(|| Error::Odd {
+            what: format!("collector {member}"),
             why: "does not run".to_owned(),
         })
     }
 
     fn save_status(&self, index: usize, when: &str) -> Result<()> {
-        let collector = &self.collectors[index];
-        match collector.status(self.stage.net) {
+        let Member { server, instance } = self.collectors[index].member;
+        match self.collectors[index].status() {
             Some(status) => {
-                self.write(&format!("status-{}-{when}.json", collector.instance), &status)
+                self.write(&format!("status-s{server}-{instance}-{when}.json"), &status)
             }
             None => Ok(()),
         }
@@ -330,12 +442,14 @@ impl Phase<'_> {
     /// Sessions by collector, what was lost, what was sent and written.
     fn state(&mut self) -> String {
         self.outputs.refresh();
-        let first = self.collectors.first();
-        let tables = first.map(|one| Tables::tcp(one.process.pid())).unwrap_or_default();
+        let tables = tables(&self.collectors, false);
         let held: Vec<String> = self
             .collectors
             .iter()
-            .map(|one| format!("{}:{}", one.instance, one.queues(&tables).sessions()))
+            .filter_map(|one| {
+                let sessions = one.queues(tables.get(&one.member.server)?).sessions();
+                Some(format!("{}:{sessions}", one.member))
+            })
             .collect();
         let count =
             |pointer| self.programs.as_ref().map_or(0, |programs| programs.counter(pointer));
