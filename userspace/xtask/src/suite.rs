@@ -21,6 +21,15 @@ const TIMEOUT: u64 = 120;
 const RUST_TIMEOUT: u64 = 600;
 /// How much slower the debug kernel may be.
 const DEBUG_FACTOR: u64 = 4;
+/// Selftests not seen to their end on the debug kernel yet; the list is to become empty.
+const PLAIN_ONLY: &[&str] = &[
+    "reuseport_policy_bpf",
+    "reuseport_policy_migrate",
+    "reuseport_diag",
+    "reuseport_stable",
+    "reuseport_stable_load",
+    "reuseport_stable_module",
+];
 /// Processors unless the header says otherwise.
 const CPUS: usize = 2;
 
@@ -175,7 +184,11 @@ pub(crate) fn selftests(
     Ok(programs(&text)
         .into_iter()
         .map(|name| Test {
-            kernels: vec![Flavour::Plain, Flavour::Debug],
+            kernels: if PLAIN_ONLY.contains(&name.as_str()) {
+                vec![Flavour::Plain]
+            } else {
+                vec![Flavour::Plain, Flavour::Debug]
+            },
             timeout,
             cpus: CPUS,
             same_output: false,
@@ -257,7 +270,11 @@ pub(crate) fn guest_tests(built: &[RustTest]) -> Vec<Test> {
         .filter(|test| ON_KERNELS.iter().any(|prefix| test.name.starts_with(prefix)))
         .map(|test| Test {
             name: test.name.clone(),
-            kernels: Flavour::ALL.to_vec(),
+            kernels: if test.name.starts_with("ruler/") {
+                vec![Flavour::Plain]
+            } else {
+                Flavour::ALL.to_vec()
+            },
             timeout: RUST_TIMEOUT,
             cpus: CPUS,
             same_output: false,
