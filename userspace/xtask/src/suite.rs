@@ -25,7 +25,6 @@ const DEBUG_FACTOR: u64 = 4;
 const PLAIN_ONLY: &[&str] = &[
     "reuseport_policy_bpf",
     "reuseport_policy_migrate",
-    "reuseport_diag",
     "reuseport_stable",
     "reuseport_stable_load",
     "reuseport_stable_module",
