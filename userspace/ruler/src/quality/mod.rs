@@ -5,7 +5,6 @@ mod hash;
 mod load;
 mod moves;
 mod placement;
-#[cfg(has_stable)]
 mod stable;
 mod table;
 
@@ -53,10 +52,7 @@ pub(crate) struct Outcome {
 }
 
 fn methods() -> Vec<Method> {
-    let list = placement::METHODS.to_vec();
-    #[cfg(has_stable)]
-    let list = [list, stable::METHODS.to_vec()].concat();
-    list
+    [placement::METHODS, stable::METHODS].concat()
 }
 
 /// Plays all methods and writes the files.
