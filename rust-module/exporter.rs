@@ -21,11 +21,16 @@ const UDP_NOTIF_VERSION: u8 = 1;
 const UDP_NOTIF_HEADER: u8 = 12;
 const UDP_NOTIF_PUBLISHER: usize = 4;
 
-/// The digest of the exporter of a flow.
+/// The digest of the exporter of a flow that is named by its address alone.
 #[inline(always)]
+pub(crate) fn address(hash: &SipHash, flow: &Flow<'_>) -> u64 {
+    let (high, low) = words(flow);
+    hash.two(high, low)
+}
+
+/// The digest of the exporter of a flow.
 pub(crate) fn digest(hash: &SipHash, keys: u32, flow: &Flow<'_>) -> u64 {
-    let address = flow.source().to_bits();
-    let (high, low) = ((address >> 64) as u64, address as u64);
+    let (high, low) = words(flow);
     if keys == key::SADDR {
         hash.two(high, low)
     } else {
@@ -33,8 +38,13 @@ pub(crate) fn digest(hash: &SipHash, keys: u32, flow: &Flow<'_>) -> u64 {
     }
 }
 
+#[inline(always)]
+fn words(flow: &Flow<'_>) -> (u64, u64) {
+    let address = flow.source().to_bits();
+    ((address >> 64) as u64, address as u64)
+}
+
 /// What counts beside the address, as policy `source` has it.
-#[inline(never)]
 fn more(keys: u32, flow: &Flow<'_>) -> u64 {
     let mut more = 0;
     if keys & key::SPORT != 0 {

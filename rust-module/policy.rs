@@ -72,6 +72,25 @@ impl Stable {
     /// Who gets a flow.
     #[inline(always)]
     fn choose(&self, flow: &Flow<'_>) -> u16 {
+        if self.keys == key::SADDR && flow.op() == Op::Select && !flow.avoids_any() {
+            let (digest, now) = (exporter::address(&self.hash, flow), self.clock.now());
+            if let Some(served) = self.table().again(digest, now) {
+                return served;
+            }
+            return self.select(digest, now);
+        }
+        self.ask(flow)
+    }
+
+    /// Not part of [`Stable::choose`], which has little to keep and nothing to call.
+    #[inline(never)]
+    fn select(&self, digest: u64, now: u32) -> u16 {
+        self.table().select(digest, now)
+    }
+
+    /// Who gets a flow that is no packet, or that is named by more than its address.
+    #[inline(never)]
+    fn ask(&self, flow: &Flow<'_>) -> u16 {
         let digest = exporter::digest(&self.hash, self.keys, flow);
         let now = self.clock.now();
         if flow.op() == Op::Select && !flow.avoids_any() {
@@ -102,15 +121,15 @@ impl Policy for Stable {
     type Data = KVBox<Stable>;
 
     fn init(params: &Params<'_>) -> Result<KVBox<Stable>> {
+        let clock = Clock::new();
         let mut slots = KVVec::with_capacity(SLOTS, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..SLOTS {
-            slots.push(Slot::new(), GFP_KERNEL_ACCOUNT)?;
+            slots.push(Slot::new(clock.now()), GFP_KERNEL_ACCOUNT)?;
         }
         let mut members = KVVec::with_capacity(MEMBERS, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..MEMBERS {
             members.push(Member::new(), GFP_KERNEL_ACCOUNT)?;
         }
-        let clock = Clock::new();
         let or = |value, default| if value == 0 { default } else { value };
         let stable = Stable {
             slots,
@@ -173,10 +192,10 @@ impl Clock {
         }
     }
 
-    /// The tick, never 0.
+    /// The tick.
     #[inline(always)]
     fn now(&self) -> u32 {
-        ((jiffies_64() >> (self.shift & 63)) as u32).max(1)
+        (jiffies_64() >> (self.shift & 63)) as u32
     }
 
     /// Milliseconds in whole ticks.

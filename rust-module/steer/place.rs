@@ -14,6 +14,9 @@ pub(crate) struct Place(u64);
 
 const CHOSEN: u64 = 1 << 31;
 
+/// Ticks: the farthest from now, in a counter that wraps.
+const LONG_AGO: u32 = 1 << 31;
+
 impl Place {
     /// Nobody's.
     pub(crate) const EMPTY: Place = Place(0x7fff_ffff);
@@ -66,18 +69,18 @@ impl Place {
 /// A slot. Its word is written by the writer and, when time has passed, by readers.
 pub(crate) struct Slot {
     place: Cell64,
-    /// Tick of the last packet, 0 for none.
+    /// Tick of the last packet.
     pub(crate) seen: Cell32,
     /// What the owner drew. Writer only.
     pub(crate) cost: Cell32,
 }
 
 impl Slot {
-    /// A slot of nobody.
-    pub(crate) fn new() -> Self {
+    /// A slot of nobody, which has been silent for as long as can be told.
+    pub(crate) fn new(now: u32) -> Self {
         Slot {
             place: Cell64::new(Place::EMPTY.0),
-            seen: Cell32::new(0),
+            seen: Cell32::new(now.wrapping_sub(LONG_AGO)),
             cost: Cell32::new(0),
         }
     }

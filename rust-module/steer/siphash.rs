@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 OR MIT
 
-//! SipHash-2-4 of the words that name an exporter, inline and with its beginning worked out.
+//! SipHash-1-3 of the words that name an exporter, inline and with its beginning worked out.
 //!
-//! The result is that of the kernel's `siphash_2u64()` and `siphash_3u64()`.
+//! It is what the kernel itself takes for tables on 64 bits, where nobody sees the hash: the lower
+//! half of the result for two words is that of `hsiphash_4u32()`.
 
 /// A keyed hash.
 pub(crate) struct SipHash {
@@ -36,7 +37,6 @@ impl State {
     fn absorb(&mut self, word: u64) {
         self.0[3] ^= word;
         self.round();
-        self.round();
         self.0[0] ^= word;
     }
 
@@ -48,14 +48,13 @@ impl State {
         self.round();
         self.round();
         self.round();
-        self.round();
         let [a, b, c, d] = self.0;
         a ^ b ^ c ^ d
     }
 }
 
 impl SipHash {
-    /// A hash with this key, as `siphash_key_t` holds it.
+    /// A hash with this key, as `hsiphash_key_t` holds it.
     pub(crate) fn new(key: [u64; 2]) -> Self {
         // "somepseudorandomlygeneratedbytes", by definition.
         let start = State([
@@ -79,12 +78,12 @@ impl SipHash {
         state
     }
 
-    /// `siphash_1u64()`.
+    /// One word.
     pub(crate) fn one(&self, a: u64) -> u64 {
         self.begin(a).finish(1)
     }
 
-    /// `siphash_2u64()`.
+    /// Two words.
     #[inline(always)]
     pub(crate) fn two(&self, a: u64, b: u64) -> u64 {
         let mut state = self.begin(a);
@@ -92,7 +91,7 @@ impl SipHash {
         state.finish(2)
     }
 
-    /// `siphash_3u64()`.
+    /// Three words.
     pub(crate) fn three(&self, a: u64, b: u64, c: u64) -> u64 {
         let mut state = self.begin(a);
         state.absorb(b);

@@ -3,8 +3,7 @@
 //! The map: slots, members, and how they change.
 //!
 //! One writer at a time calls [`Table::add`], [`Table::update`] and [`Table::remove`]; readers call
-//! the rest at any time and from anywhere. Time is counted in ticks that may wrap; tick 0 is never
-//! passed in.
+//! the rest at any time and from anywhere. Time is counted in ticks that may wrap.
 
 use super::{
     draw::{
@@ -92,8 +91,18 @@ impl Handles {
 impl<'a> Table<'a> {
     // Readers.
 
-    /// Who gets a packet with this digest, or [`NOBODY`]. Notes that the slot has been heard of.
+    /// Who gets a packet with this digest, if the slot has been heard of in this tick and nobody
+    /// counts: most packets. [`Table::select`] knows for the others.
     #[inline(always)]
+    pub(crate) fn again(&self, digest: u64, now: u32) -> Option<u16> {
+        let slot = self.slots.get(slot_of(digest))?;
+        if slot.seen.get() != now || self.pace.bound != 0 {
+            return None;
+        }
+        Some(slot.place().served())
+    }
+
+    /// Who gets a packet with this digest, or [`NOBODY`]. Notes that the slot has been heard of.
     pub(crate) fn select(&self, digest: u64, now: u32) -> u16 {
         let Some(slot) = self.slots.get(slot_of(digest)) else {
             return NOBODY;
@@ -110,7 +119,6 @@ impl<'a> Table<'a> {
     }
 
     /// The first packet for a slot in a tick.
-    #[inline(never)]
     fn touch(&self, slot: &Slot, index: usize, now: u32) -> u16 {
         let place = slot.place();
         let next = if self.pace.bound != 0 && self.is_idle(slot, now) {
@@ -127,7 +135,6 @@ impl<'a> Table<'a> {
         place.served()
     }
 
-    #[inline(never)]
     fn count(&self, served: u16, now: u32) {
         if let Some(member) = self.member(served) {
             member.load.count(now);
@@ -136,7 +143,6 @@ impl<'a> Table<'a> {
 
     /// Who would get a packet with this digest, if those that `avoid` names were not there. Changes
     /// nothing.
-    #[inline(never)]
     pub(crate) fn lookup(&self, digest: u64, now: u32, avoid: impl Fn(u16) -> bool) -> u16 {
         let index = slot_of(digest);
         let Some(slot) = self.slots.get(index) else {
@@ -198,8 +204,7 @@ impl<'a> Table<'a> {
     }
 
     fn is_idle(&self, slot: &Slot, now: u32) -> bool {
-        let seen = slot.seen.get();
-        seen == 0 || now.wrapping_sub(seen) >= self.pace.idle
+        now.wrapping_sub(slot.seen.get()) >= self.pace.idle
     }
 
     fn member(&self, handle: u16) -> Option<&'a Member> {

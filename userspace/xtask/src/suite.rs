@@ -21,14 +21,6 @@ const TIMEOUT: u64 = 120;
 const RUST_TIMEOUT: u64 = 600;
 /// How much slower the debug kernel may be.
 const DEBUG_FACTOR: u64 = 4;
-/// Selftests not seen to their end on the debug kernel yet; the list is to become empty.
-const PLAIN_ONLY: &[&str] = &[
-    "reuseport_policy_bpf",
-    "reuseport_policy_migrate",
-    "reuseport_stable",
-    "reuseport_stable_load",
-    "reuseport_stable_module",
-];
 /// Processors unless the header says otherwise.
 const CPUS: usize = 2;
 
@@ -183,11 +175,7 @@ pub(crate) fn selftests(
     Ok(programs(&text)
         .into_iter()
         .map(|name| Test {
-            kernels: if PLAIN_ONLY.contains(&name.as_str()) {
-                vec![Flavour::Plain]
-            } else {
-                vec![Flavour::Plain, Flavour::Debug]
-            },
+            kernels: vec![Flavour::Plain, Flavour::Debug],
             timeout,
             cpus: CPUS,
             same_output: false,

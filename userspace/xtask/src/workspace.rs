@@ -47,13 +47,14 @@ impl Workspace {
         self.target.join("logs")
     }
 
-    /// Cargo in the checkout. What it makes on the way lies in the cache, so that a new checkout
-    /// compiles our own crates only; programs still end up in the target folder.
+    /// Cargo in the checkout. What it makes on the way lies in the cache, so that a fresh clone in the
+    /// same place compiles our own crates only; programs still end up in the target folder. One folder
+    /// for each place: programs hold the path they were built in, and cargo does not look at that.
     pub(crate) fn cargo(&self) -> Cmd {
         let cargo = cmd("cargo").dir(&self.root);
         match env::var_os("CARGO_BUILD_BUILD_DIR") {
             Some(_) => cargo,
-            None => cargo.env("CARGO_BUILD_BUILD_DIR", self.cache.join("cargo")),
+            None => cargo.env("CARGO_BUILD_BUILD_DIR", self.cache.join("cargo/{workspace-path-hash}")),
         }
     }
 

@@ -40,6 +40,18 @@ pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// What each thread of a process waits for, for whoever reads a failure.
+fn threads(pid: u32) -> String {
+    let mut text = String::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        for file in ["comm", "wchan", "syscall", "stack"] {
+            let found = fs::read_to_string(task.path().join(file)).unwrap_or_default();
+            text += &format!("{file}: {}\n", found.trim_end());
+        }
+    }
+    text
+}
+
 /// A running collector.
 pub(crate) struct Collector {
     pub(crate) child: Child,
@@ -100,14 +112,19 @@ impl Start {
         });
         let mut started =
             Collector { child, addr: self.addr, out, stderr, metrics, _dir: Some(dir) };
-        wait_for("the ready line", || {
+        let begun = Instant::now();
+        loop {
             let said = started.stderr();
             if let Some(status) = started.child.try_wait().unwrap() {
                 panic!("ended with {status}: {said}");
             }
-            said.contains("telesteer: ready instance=").then_some(())
-        });
-        started
+            if said.contains("telesteer: ready instance=") {
+                return started;
+            }
+            let where_it_is = || threads(started.child.id());
+            assert!(begun.elapsed() < PATIENCE, "never ready: {said}\n{}", where_it_is());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

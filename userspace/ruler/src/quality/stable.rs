@@ -46,7 +46,7 @@ struct Stable {
 impl Stable {
     fn new(seed: u64, bound: u32) -> Self {
         Self {
-            slots: (0..SLOTS).map(|_| place::Slot::new()).collect(),
+            slots: (0..SLOTS).map(|_| place::Slot::new(0)).collect(),
             members: (0..MEMBERS).map(|_| member::Member::new()).collect(),
             hash: SipHash::new([seed, pair(seed, 4)]),
             pace: Pace { idle: IDLE, deadline: DEADLINE, bound },
@@ -92,5 +92,31 @@ impl Placement for Stable {
 
     fn learns(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::{DefaultHasher, Hasher};
+
+    /// The standard library has SipHash-1-3 too, with a key of zeros.
+    #[test]
+    fn siphash_is_that_of_the_standard_library() {
+        let ours = SipHash::new([0, 0]);
+        let theirs = |words: &[u64]| {
+            let mut hasher = DefaultHasher::new();
+            words.iter().for_each(|word| hasher.write_u64(*word));
+            hasher.finish()
+        };
+        let mut word = 0;
+        for _ in 0..1000 {
+            let next = theirs(&[word]);
+            assert_eq!(ours.one(word), next);
+            assert_eq!(ours.two(0, word), theirs(&[0, word]));
+            assert_eq!(ours.two(next, word), theirs(&[next, word]));
+            assert_eq!(ours.three(0, next, word), theirs(&[0, next, word]));
+            word = next;
+        }
     }
 }
