@@ -52,6 +52,8 @@ impl Watch {
         let names: Vec<String> = self.prefixes.iter().map(ToString::to_string).collect();
         self.event("start", &format!("watching for {}", names.join(" ")), json!({}));
         let mut deadline = None;
+        // Told, and not yet seen to be so.
+        let mut told = false;
         let mut asked: Option<(Instant, Vec<Option<bool>>)> = None;
         loop {
             let draining = deadline.is_some();
@@ -80,6 +82,14 @@ impl Watch {
             }
             if act != Act::Keep || present == Present::Unknown {
                 asked = None;
+            }
+            told |= act != Act::Keep;
+            let wanted = if decision.wanted() { Present::All } else { Present::None };
+            if told && !draining && present == wanted {
+                told = false;
+                let state = if decision.wanted() { "announced" } else { "withdrawn" };
+                let words = format!("{} {state}", names.join(" "));
+                self.event("confirmed", &words, json!({ "state": state }));
             }
             match deadline {
                 Some(_) if act == Act::Keep && present == Present::None => break,
