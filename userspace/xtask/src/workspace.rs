@@ -54,7 +54,9 @@ impl Workspace {
         let cargo = cmd("cargo").dir(&self.root);
         match env::var_os("CARGO_BUILD_BUILD_DIR") {
             Some(_) => cargo,
-            None => cargo.env("CARGO_BUILD_BUILD_DIR", self.cache.join("cargo/{workspace-path-hash}")),
+            None => {
+                cargo.env("CARGO_BUILD_BUILD_DIR", self.cache.join("cargo/{workspace-path-hash}"))
+            }
         }
     }
 

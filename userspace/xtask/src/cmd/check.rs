@@ -17,11 +17,11 @@ use crate::lock::CacheLock;
 use crate::run::{clock, cmd, which};
 use crate::series;
 use crate::source::{self, Source};
-use crate::toolbox::Toolbox;
+use crate::toolbox::{Binds, Toolbox};
 use crate::workspace::Workspace;
 
-/// Runs the gates: fmt, clippy, rustdoc, dependencies, headers, README, checkpatch, series, kernel
-/// Rust.
+/// Runs the gates: fmt, clippy, rustdoc, dependencies, headers, README, checkpatch, series, BPF,
+/// kernel Rust.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only these gates.
@@ -48,6 +48,7 @@ const GATES: &[(&str, &str, Gate)] = &[
         "linux-patches/ is not what its tree exports: run cargo xtask series export",
         in_step,
     ),
+    ("bpf", "a BPF object in the tree is not what its source gives: run make in its folder", bpf),
     ("kernel-rust", "Rust for the kernel breaks the kernel's or our own rules", kernel_rust),
 ];
 
@@ -313,6 +314,16 @@ fn complaints(said: &str) -> Vec<&str> {
             !(layout && text.contains("FILE: include/trace/events/"))
         })
         .collect()
+}
+
+/// Compiles the steering programs again: the bytes must be those in the tree.
+fn bpf(workspace: &Workspace, _: &Options) -> Result<()> {
+    let toolbox = Toolbox::ensure(workspace)?;
+    let home = workspace.root.join("userspace/collector/bpf");
+    let (status, said) = toolbox
+        .command(&Binds::new(), &home, ["make", "--no-print-directory", "check"])?
+        .verdict()?;
+    if status.success() { Ok(()) } else { bail!("{}", said.trim_end()) }
 }
 
 /// Applies the series and exports it again: the bytes must be those in `linux-patches/`.
