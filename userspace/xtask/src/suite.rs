@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the guests run under `xtask test`: kernel selftests, and the scripts in `vm/tests/`.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,28 @@ const DEBUG_FACTOR: u64 = 4;
 /// Processors unless the header says otherwise.
 const CPUS: usize = 2;
 
+/// What tests must have in common to share a guest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Boot {
+    /// Processors.
+    pub(crate) cpus: usize,
+    /// Words for the kernel command line.
+    pub(crate) append: Vec<String>,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Boot { cpus: CPUS, append: Vec::new() }
+    }
+}
+
+impl fmt::Display for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cpus", self.cpus)?;
+        self.append.iter().try_for_each(|word| write!(f, ", {word}"))
+    }
+}
+
 /// One program for the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Test {
@@ -33,8 +56,8 @@ pub(crate) struct Test {
     pub(crate) kernels: Vec<Flavour>,
     /// Seconds it may take on the plain kernel.
     pub(crate) timeout: u64,
-    /// Processors it needs.
-    pub(crate) cpus: usize,
+    /// The guest it needs.
+    pub(crate) boot: Boot,
     /// Its output must be the same on all its kernels.
     pub(crate) same_output: bool,
     /// The program.
@@ -63,7 +86,7 @@ impl Test {
 /// Reads the executable scripts of `vm/tests/`.
 ///
 /// Their leading comment lines may hold `# kernels: plain debug unpatched`, `# timeout: SECONDS`,
-/// `# cpus: N` and `# same-output: yes`.
+/// `# cpus: N`, `# append: WORDS` for the kernel command line, and `# same-output: yes`.
 pub(crate) fn scripts(workspace: &Workspace) -> Result<Vec<Test>> {
     let dir = workspace.vm("tests");
     let mut tests = Vec::new();
@@ -99,7 +122,7 @@ fn header(path: &Path, text: &str) -> Result<Test> {
         name: stem(path),
         kernels: vec![Flavour::Plain, Flavour::Debug],
         timeout: TIMEOUT,
-        cpus: CPUS,
+        boot: Boot::default(),
         same_output: false,
         program: path.to_path_buf(),
         arguments: Vec::new(),
@@ -122,12 +145,13 @@ fn header(path: &Path, text: &str) -> Result<Test> {
                     .with_context(|| path.display().to_string())?;
             }
             "timeout" => test.timeout = number()?,
-            "cpus" => test.cpus = usize::try_from(number()?).context("too many processors")?,
+            "cpus" => test.boot.cpus = usize::try_from(number()?).context("too many processors")?,
+            "append" => test.boot.append = value.split_whitespace().map(str::to_owned).collect(),
             "same-output" => test.same_output = value.trim() == "yes",
             _ => {}
         }
     }
-    if test.kernels.is_empty() || test.cpus == 0 || test.timeout == 0 {
+    if test.kernels.is_empty() || test.boot.cpus == 0 || test.timeout == 0 {
         bail!("{}: a test needs a kernel, a processor and a second", path.display());
     }
     Ok(test)
@@ -177,7 +201,7 @@ pub(crate) fn selftests(
         .map(|name| Test {
             kernels: vec![Flavour::Plain, Flavour::Debug],
             timeout,
-            cpus: CPUS,
+            boot: Boot { append: words_for(&name), ..Boot::default() },
             same_output: false,
             program: out.join(&name),
             arguments: Vec::new(),
@@ -185,6 +209,13 @@ pub(crate) fn selftests(
             name,
         })
         .collect())
+}
+
+/// What a selftest needs on the kernel command line.
+fn words_for(name: &str) -> Vec<String> {
+    // It loads the module again and again; each time KUnit would take a minute of an emulated guest.
+    let quiet = name == "reuseport_stable_race";
+    quiet.then(|| "kunit.enable=0".to_owned()).into_iter().collect()
 }
 
 /// The words of `TEST_GEN_PROGS` in a Makefile, continuation lines included.
@@ -263,7 +294,7 @@ pub(crate) fn guest_tests(built: &[RustTest]) -> Vec<Test> {
                 Flavour::ALL.to_vec()
             },
             timeout: RUST_TIMEOUT,
-            cpus: CPUS,
+            boot: Boot::default(),
             same_output: false,
             program: test.program.clone(),
             arguments: vec!["--test-threads=2".to_owned()],
@@ -316,13 +347,14 @@ mod tests {
 
     #[test]
     fn a_script_header_is_data() {
-        let text = "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# kernels: plain unpatched\n# timeout: 7\n# cpus: 4\n# same-output: yes\nset -e\n# timeout: 9\n";
+        let text = "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# kernels: plain unpatched\n# timeout: 7\n# cpus: 4\n# append: a b=c\n# same-output: yes\nset -e\n# timeout: 9\n";
         let test = header(Path::new("vm/tests/x.sh"), text).unwrap();
         assert_eq!(test.kernels, [Flavour::Plain, Flavour::Unpatched]);
         assert_eq!(
-            (test.name.as_str(), test.timeout, test.cpus, test.same_output),
+            (test.name.as_str(), test.timeout, test.boot.cpus, test.same_output),
             ("x", 7, 4, true)
         );
+        assert_eq!(test.boot.to_string(), "4 cpus, a, b=c");
     }
 
     #[test]

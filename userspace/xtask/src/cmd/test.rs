@@ -13,7 +13,7 @@ use crate::guest::{Guest, Outcome, Report, check_paths};
 use crate::kernel::{self, Flavour, Kernel};
 use crate::ktap::{self, Tally};
 use crate::run::{clock, say, step, tail};
-use crate::suite::{self, Test};
+use crate::suite::{self, Boot, Test};
 use crate::toolbox::Toolbox;
 use crate::workspace::Workspace;
 
@@ -59,13 +59,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     if options.list {
         for test in suite::scripts(workspace)? {
             let kernels: Vec<_> = test.kernels.iter().map(|kernel| kernel.name()).collect();
-            println!(
-                "{}: {} s, {} cpus, {}",
-                test.name,
-                test.timeout,
-                test.cpus,
-                kernels.join(" ")
-            );
+            println!("{}: {} s, {}, {}", test.name, test.timeout, test.boot, kernels.join(" "));
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -156,15 +150,15 @@ fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
         if kernel.flavour == Flavour::Debug && options.wants("canary") {
             tally.add(lab.canary(kernel)?);
         }
-        let mut shapes: Vec<usize> = tests.iter().map(|test| test.cpus).collect();
-        shapes.sort_unstable();
-        shapes.dedup();
-        for cpus in shapes {
+        let mut boots: Vec<&Boot> = tests.iter().map(|test| &test.boot).collect();
+        boots.sort_unstable();
+        boots.dedup();
+        for boot in boots {
             let batch: Vec<&Test> = tests
                 .iter()
-                .filter(|test| test.cpus == cpus && test.kernels.contains(&kernel.flavour))
+                .filter(|test| test.boot == *boot && test.kernels.contains(&kernel.flavour))
                 .collect();
-            tally.add(lab.batch(kernel, cpus, &batch, &mut outputs)?);
+            tally.add(lab.batch(kernel, boot, &batch, &mut outputs)?);
         }
     }
     for test in tests.iter().filter(|test| test.same_output) {
@@ -205,17 +199,17 @@ struct Lab<'a> {
 }
 
 impl Lab<'_> {
-    fn guest<'g>(&'g self, kernel: &'g Kernel, cpus: usize) -> Guest<'g> {
+    fn guest<'g>(&'g self, kernel: &'g Kernel, boot: &Boot) -> Guest<'g> {
         Guest {
             workspace: self.workspace,
             toolbox: self.toolbox,
             kernel,
             accel: self.accel,
-            cpus,
+            cpus: boot.cpus,
             memory: Guest::default_memory(kernel.flavour),
             icount: false,
             stream: false,
-            append: Vec::new(),
+            append: boot.append.clone(),
         }
     }
 
@@ -223,7 +217,7 @@ impl Lab<'_> {
     fn canary(&self, kernel: &Kernel) -> Result<Tally> {
         let module = suite::canary(self.workspace, self.toolbox, kernel)?;
         let report = step("canary on the debug kernel", || {
-            self.guest(kernel, 2).run("canary", &canary::steps(&module))
+            self.guest(kernel, &Boot::default()).run("canary", &canary::steps(&module))
         })?;
         if let Some(died) = &report.died {
             say(format!("{died}; kernel log: {}", report.console.display()));
@@ -237,7 +231,7 @@ impl Lab<'_> {
     fn batch(
         &self,
         kernel: &Kernel,
-        cpus: usize,
+        boot: &Boot,
         tests: &[&Test],
         outputs: &mut Outputs,
     ) -> Result<Tally> {
@@ -251,9 +245,9 @@ impl Lab<'_> {
             let steps: Vec<_> =
                 left.iter().map(|test| test.step(self.workspace, flavour)).collect();
             let names: Vec<_> = left.iter().map(|test| test.name.as_str()).collect();
-            say(format!("{} kernel, {cpus} cpus: {}", flavour.name(), names.join(" ")));
+            say(format!("{} kernel, {boot}: {}", flavour.name(), names.join(" ")));
             let report =
-                self.guest(kernel, cpus).run(&format!("test-{}", flavour.name()), &steps)?;
+                self.guest(kernel, boot).run(&format!("test-{}", flavour.name()), &steps)?;
             say(format!(
                 "booted in {:.1} s, ran {}",
                 report.boot.as_secs_f32(),
@@ -361,7 +355,7 @@ mod tests {
             name: name.into(),
             kernels: vec![Flavour::Plain, Flavour::Unpatched],
             timeout: 1,
-            cpus: 1,
+            boot: Boot::default(),
             same_output: true,
             program: "/bin/true".into(),
             arguments: Vec::new(),
