@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
 use telesteer_sys::counter::{children_time, cycles, process_time};
-use telesteer_sys::{bound, features, process, takeover};
+use telesteer_sys::{bound, diag, features, process, takeover};
 
 use crate::group::Group;
 use crate::guest;
@@ -26,6 +26,8 @@ use crate::steering::Steering;
 /// Port of the group, and of the listener for the plain accepts.
 const PORT: u16 = 1790;
 const PLAIN_PORT: u16 = 1791;
+/// Looks at the queue of a listener, a hundredth of a second apart.
+const QUEUE_LOOKS: usize = 3000;
 /// Sessions of one peer address.
 const PER_PEER: usize = 100;
 /// The donor's cgroup.
@@ -168,6 +170,7 @@ pub fn once(args: &Once) -> Result<Row> {
     let addr: SocketAddr = (Ipv4Addr::LOCALHOST, PORT).into();
     let mut donor = Dying::start(addr, &steering, features.takeover, args.sessions)?;
     let peers = connect(addr, args.sessions)?;
+    queued(addr, args.sessions)?;
     donor.await_sessions()?;
     let mut heir = Group::new(&steering, true, addr, 2)?;
     if features.takeover {
@@ -210,6 +213,7 @@ fn plain_accepts(sessions: usize) -> Result<u64> {
     let addr = (Ipv4Addr::LOCALHOST, PLAIN_PORT).into();
     let group = Group::of(&Steering::Single, true, addr, 1)?;
     let peers = connect(addr, sessions)?;
+    queued(addr, sessions)?;
     let listener = group.socket(0).context("a listener")?;
     let mut accepted = Vec::with_capacity(sessions);
     let before = cycles();
@@ -223,6 +227,25 @@ fn plain_accepts(sessions: usize) -> Result<u64> {
         peer.set_linger(Some(Duration::ZERO))?;
     }
     Ok(took)
+}
+
+/// Waits until all wait to be accepted: `connect` is back before its last ACK has been seen.
+fn queued(addr: SocketAddr, sessions: usize) -> Result<()> {
+    let mut waiting = 0;
+    for _ in 0..QUEUE_LOOKS {
+        waiting = 0;
+        diag::dump(diag::Protocol::Tcp, diag::states::LISTEN, |socket| {
+            if socket.local == addr {
+                waiting += socket.receive_queue as usize;
+            }
+        })
+        .context("sock_diag")?;
+        if waiting == sessions {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    bail!("{waiting} of {sessions} sessions wait to be accepted");
 }
 
 /// Sessions from many addresses.
