@@ -273,19 +273,38 @@ impl Session {
 /// Waits until every byte is proved, or nothing has come for five minutes.
 fn wait_until_proved(shared: &Shared) -> Result<()> {
     let (mut least, mut since) = (u64::MAX, Instant::now());
+    let mut told = Instant::now();
     loop {
-        let missing: u64 = shared.sessions().iter().map(|session| session.missing()).sum();
+        let sessions = shared.sessions();
+        let missing: u64 = sessions.iter().map(|session| session.missing()).sum();
         if missing == 0 {
             return Ok(());
         }
+        let stuck = since.elapsed() > Duration::from_secs(300);
+        if stuck || told.elapsed() > Duration::from_secs(20) {
+            told = Instant::now();
+            eprintln!("storm: waiting for {missing} bytes: {}", missing_of(&sessions));
+        }
         if missing < least {
             (least, since) = (missing, Instant::now());
-        } else if since.elapsed() > Duration::from_secs(300) {
+        } else if stuck {
             eprintln!("storm: {missing} bytes do not come");
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The first sessions of which bytes are not proved, for people.
+fn missing_of(sessions: &[Arc<Session>]) -> String {
+    let missing = sessions.iter().filter(|session| session.missing() > 0);
+    let words = missing.take(3).map(|session| {
+        let (sent, proved) = (&session.sent, &session.proved);
+        let (sent, proved) = (sent.load(Ordering::Acquire), proved.load(Ordering::Acquire));
+        let state = if session.is_open() { "open" } else { "over" };
+        format!("{} of {} from {} ({state})", sent - proved, sent, session.exporter)
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Polls a condition until a deadline.

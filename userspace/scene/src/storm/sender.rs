@@ -108,8 +108,9 @@ impl Sender {
                 tries += 1;
             }
             let before = open.len();
+            let last = self.shared.quiet.load(Ordering::Acquire);
             open.retain_mut(|session| {
-                let stays = self.stays(session);
+                let stays = self.stays(session, last);
                 if !stays {
                     session.session.over.store(true, Ordering::Release);
                     missing.push(session.address);
@@ -172,9 +173,11 @@ impl Sender {
         written
     }
 
-    /// Ends the session if it is time; false once it is over.
-    fn stays(&mut self, open: &mut Open) -> bool {
-        if open.leaving.is_none() && self.shared.kills.load(Ordering::Acquire) >= open.dies_at {
+    /// Ends the session if it is time, or if it is the `last` one of its exporter: what it has sent of
+    /// an unfinished message is written at its end only. False once it is over.
+    fn stays(&mut self, open: &mut Open, last: bool) -> bool {
+        let time = last || self.shared.kills.load(Ordering::Acquire) >= open.dies_at;
+        if open.leaving.is_none() && time {
             open.leaving = Some(Instant::now());
             let _ = open.stream.shutdown(Shutdown::Write);
             self.sent.ended += 1;
