@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// The collector's binary [default: `telesteer` beside this program].
     #[arg(long)]
     telesteer: Option<PathBuf>,
-    /// Folder for storm.json.
+    /// Folder for report.json and table.txt.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Empty or new folder for outputs and check-points, on a tmpfs.
@@ -152,8 +152,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let verdict = Verdict::of(args, numbers, mibs, settled, removed);
     let json = serde_json::to_string_pretty(&verdict)? + "\n";
     if let Some(out) = &args.out {
-        let path = out.join("storm.json");
-        std::fs::write(&path, &json).with_context(|| path.display().to_string())?;
+        for (name, text) in [("report.json", &json), ("table.txt", &verdict.table())] {
+            let path = out.join(name);
+            std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        }
     }
     if args.json {
         print!("{json}");
