@@ -208,27 +208,41 @@ static __always_inline struct offer offer(__u64 first, __u32 slot)
 	return of;
 }
 
-/* The slot with the best offer among those that are worse than @price / @weight;
- * -1: there is none.
+/* A search for the best offer among those that are worse than @price / @weight. */
+struct search {
+	__u64 first;
+	struct offer best;
+	__u32 price;
+	__u32 weight;
+	int slot;
+};
+
+static long consider(__u64 i, struct search *s)
+{
+	struct offer of = offer(s->first, i);
+
+	if (!of.weight ||
+	    (__u64)of.price * s->weight <= (__u64)s->price * of.weight)
+		return 0;
+	if (s->slot < 0 || (__u64)of.price * s->best.weight <
+			   (__u64)s->best.price * of.weight) {
+		s->best = of;
+		s->slot = i;
+	}
+	return 0;
+}
+
+/* The slot with that offer; -1: there is none. The verifier looks at one turn of
+ * bpf_loop(), where it would look at each one of a loop.
  */
 __noinline int next_offer(__u64 first, __u32 n, __u32 price, __u32 weight)
 {
-	struct offer of, best = {};
-	int slot = -1;
-	__u32 i;
+	struct search s = {
+		.first = first, .price = price, .weight = weight, .slot = -1,
+	};
 
-	for (i = 0; i < SLOTS && i < n; i++) {
-		of = offer(first, i);
-		if (!of.weight ||
-		    (__u64)of.price * weight <= (__u64)price * of.weight)
-			continue;
-		if (slot < 0 || (__u64)of.price * best.weight <
-				(__u64)best.price * of.weight) {
-			best = of;
-			slot = i;
-		}
-	}
-	return slot;
+	bpf_loop(n < SLOTS ? n : SLOTS, consider, &s, 0);
+	return s.slot;
 }
 
 SEC("sk_reuseport/migrate")
