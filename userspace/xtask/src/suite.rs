@@ -201,7 +201,7 @@ pub(crate) fn selftests(
         .map(|name| Test {
             kernels: vec![Flavour::Plain, Flavour::Debug],
             timeout,
-            boot: Boot { append: words_for(&name), ..Boot::default() },
+            boot: Boot::default(),
             same_output: false,
             program: out.join(&name),
             arguments: Vec::new(),
@@ -209,13 +209,6 @@ pub(crate) fn selftests(
             name,
         })
         .collect())
-}
-
-/// What a selftest needs on the kernel command line.
-fn words_for(name: &str) -> Vec<String> {
-    // It loads the module again and again; each time KUnit would take a minute of an emulated guest.
-    let quiet = name == "reuseport_stable_race";
-    quiet.then(|| "kunit.enable=0".to_owned()).into_iter().collect()
 }
 
 /// The words of `TEST_GEN_PROGS` in a Makefile, continuation lines included.
