@@ -105,7 +105,8 @@ fn carries_spdx(path: &Path) -> bool {
         .iter()
         .any(|ext| path.extension().is_some_and(|e| e == *ext));
     let named = ["Kbuild", "Makefile", "guest-init"].iter().any(|name| path.ends_with(name));
-    let script = text.starts_with("vm/tests/") || text.starts_with(".ci/");
+    let record = text.starts_with("vm/tests/expected/");
+    let script = !record && text.starts_with("vm/tests/") || text.starts_with(".ci/");
     code || named || script
 }
 
