@@ -52,14 +52,37 @@ impl Plan {
     ///
     /// If the settings insist on something the kernel lacks.
     pub fn make(settings: &Settings, features: Features) -> anyhow::Result<Self> {
+        Self::decide(settings, features, policy::Policy::is_known)
+    }
+
+    /// `is_known` asks the kernel for a policy, which may load its module.
+    fn decide(
+        settings: &Settings,
+        features: Features,
+        is_known: impl Fn(&policy::Policy) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<Self> {
+        let mut lacks = Vec::new();
         let steer = match settings.steering {
             Steering::None => Steer::None,
             Steering::Policy if !features.policy => {
                 bail!("steering policy: this kernel has no SO_REUSEPORT_POLICY")
             }
-            Steering::Auto if !features.policy => Steer::None,
+            Steering::Auto if !features.policy => {
+                let option = "SO_REUSEPORT_POLICY (exporters are spread by the plain hash)";
+                lacks.push(option.to_owned());
+                Steer::None
+            }
             Steering::Auto | Steering::Policy => {
-                Steer::Policy(policy::Policy::new(settings, features.member)?)
+                let policy = policy::Policy::new(settings, features.member)?;
+                if settings.steering == Steering::Policy || is_known(&policy)? {
+                    Steer::Policy(policy)
+                } else {
+                    let name = &settings.policy;
+                    lacks.push(format!(
+                        "the policy {name} (exporters are spread by the plain hash)"
+                    ));
+                    Steer::None
+                }
             }
             Steering::BpfModulo | Steering::BpfRendezvous => {
                 Steer::Bpf(bpf::Program::new(settings)?)
@@ -67,12 +90,8 @@ impl Plan {
         };
         let takeover = (settings.takeover == Takeover::Auto && features.takeover)
             .then(|| takeover::budget(settings.takeover_budget));
-        let mut lacks = Vec::new();
-        if settings.steering == Steering::Auto && !features.policy {
-            lacks.push("SO_REUSEPORT_POLICY (exporters are spread by the plain hash)");
-        }
         if settings.takeover == Takeover::Auto && !features.takeover {
-            lacks.push("TCP_TAKEOVER (sessions end with this process)");
+            lacks.push("TCP_TAKEOVER (sessions end with this process)".to_owned());
         }
         let lacks =
             (!lacks.is_empty()).then(|| format!("this kernel lacks {}", lacks.join(" and ")));
@@ -169,8 +188,23 @@ mod tests {
     #[test]
     fn a_full_kernel_gives_policy_and_takeover() {
         let features = Features { takeover: true, policy: true, member: true };
-        let plan = Plan::make(&Settings::default(), features).unwrap();
+        let plan = Plan::decide(&Settings::default(), features, |_| Ok(true)).unwrap();
         assert_eq!(plan.describe(), "steering=policy:source(saddr) takeover=on");
         assert_eq!(plan.lacks, None);
+    }
+
+    #[test]
+    fn a_policy_whose_module_is_missing_gives_the_hash_unless_it_is_insisted_on() {
+        let features = Features { takeover: true, policy: true, member: true };
+        let settings = Settings { policy: "stable".to_owned(), ..Settings::default() };
+        let plan = Plan::decide(&settings, features, |_| Ok(false)).unwrap();
+        assert_eq!(plan.describe(), "steering=none takeover=on");
+        assert_eq!(
+            plan.lacks.unwrap(),
+            "this kernel lacks the policy stable (exporters are spread by the plain hash)"
+        );
+        let settings = Settings { steering: Steering::Policy, ..settings };
+        let plan = Plan::decide(&settings, features, |_| Ok(false)).unwrap();
+        assert_eq!(plan.describe(), "steering=policy:stable(saddr) takeover=on");
     }
 }

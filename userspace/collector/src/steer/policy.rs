@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Steering by the kernel's own policies.
 
-use std::os::fd::BorrowedFd;
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr},
+    os::fd::BorrowedFd,
+};
 
 use telesteer_sys::{
+    Error,
     listen::Unbound,
     reuseport::{self, MEMBER_DRAIN, ReuseportMember, ReuseportPolicyReq},
 };
@@ -41,6 +46,21 @@ impl Policy {
             }),
             name: format!("policy:{}({})", settings.policy, String::from(key)),
         })
+    }
+
+    /// Whether the kernel has it, or a module of it; asked of a socket that is given up again.
+    ///
+    /// # Errors
+    ///
+    /// If no socket can be made, or the kernel refuses for another reason.
+    pub fn is_known(&self) -> anyhow::Result<bool> {
+        let (v4, v6) = (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED);
+        let socket = Unbound::udp((v4, 0).into()).or_else(|_| Unbound::udp((v6, 0).into()))?;
+        match reuseport::set_policy(&socket, &self.request) {
+            Ok(()) => Ok(true),
+            Err(Error::Refused(_, error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// For people.

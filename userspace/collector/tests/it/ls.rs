@@ -3,9 +3,8 @@
 //! one it must say that it cannot, and guess.
 
 use std::{
-    io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    process::{Command, Output, Stdio},
+    process::Output,
 };
 
 use serde_json::Value;
@@ -80,39 +79,6 @@ fn a_collector_that_does_not_answer_is_named() {
     let output = ls(&["--port", "1", "--metrics", "127.0.0.1:1"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("no exporters from 127.0.0.1:1"), "{said}");
-}
-
-/// Shows it again and again: a group that comes meanwhile is in a later line.
-#[test]
-fn watching_shows_what_comes() {
-    let addr = SocketAddr::from((own_address(), 1791));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_telesteer"))
-        .args(["ls", "--json", "--watch", "1", "--port", "1791"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut shows = || {
-        let report: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        let groups = report["groups"].as_array().unwrap();
-        groups.iter().any(|group| group["local"] == addr.to_string())
-    };
-    assert!(!shows());
-    let group = [listener(addr), listener(addr)];
-    wait_for("the group is shown", || shows().then_some(()));
-    drop(group);
-    wait_for("the group is gone", || (!shows()).then_some(()));
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-fn listener(addr: SocketAddr) -> socket2::Socket {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_reuse_port(true).unwrap();
-    socket.bind(&addr.into()).unwrap();
-    socket.listen(8).unwrap();
-    socket
 }
 
 /// Two collectors, sessions from many addresses, one datagram; then one collector is killed.
