@@ -79,7 +79,7 @@ impl Stable {
             }
             return self.select(digest, now);
         }
-        self.ask(flow)
+        self.ask(*flow)
     }
 
     /// Not part of [`Stable::choose`], which has little to keep and nothing to call.
@@ -90,8 +90,8 @@ impl Stable {
 
     /// Who gets a flow that is no packet, or that is named by more than its address.
     #[inline(never)]
-    fn ask(&self, flow: &Flow<'_>) -> u16 {
-        let digest = exporter::digest(&self.hash, self.keys, flow);
+    fn ask(&self, flow: Flow<'_>) -> u16 {
+        let digest = exporter::digest(&self.hash, self.keys, &flow);
         let now = self.clock.now();
         if flow.op() == Op::Select && !flow.avoids_any() {
             return self.table().select(digest, now);

@@ -24,6 +24,8 @@ pub(crate) const SRC: &str = "/telesteer/src";
 pub(crate) const OUT: &str = "/telesteer/build";
 /// The file in the build folder that tells ccache the configuration.
 const SHARED: &str = ".telesteer-shared-config";
+/// The file in the build folder that tells what its configuration was made from.
+const REQUEST: &str = ".telesteer-request";
 /// GiB a cold cache needs: toolbox 3, source 4, worktrees 3, builds 3, ccache and archives 2.
 const ROOM_GIB: u64 = 16;
 /// Objects in a build, before the first build has counted them.
@@ -173,14 +175,34 @@ pub(crate) fn tree(workspace: &Workspace, source: &Source, flavour: Flavour) -> 
     Ok(tree)
 }
 
+/// What a resolved config must grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Every request.
+    All,
+    /// What the tree knows: in the middle of the series symbols are still missing.
+    Known,
+}
+
 /// Everything a kernel is made from, apart from the source.
-struct Inputs<'a> {
-    workspace: &'a Workspace,
-    toolbox: &'a Toolbox,
-    patches: &'a [Patch],
+pub(crate) struct Inputs<'a> {
+    /// The checkout.
+    pub(crate) workspace: &'a Workspace,
+    /// What compiles.
+    pub(crate) toolbox: &'a Toolbox,
+    /// The whole series.
+    pub(crate) patches: &'a [Patch],
 }
 
 impl Inputs<'_> {
+    /// Configures `kernel` anew for a tree that may hold a part of the series only.
+    pub(crate) fn configure_step(&self, kernel: &Kernel) -> Result<()> {
+        let request = self.request(kernel.flavour)?;
+        let _ = fs::remove_file(kernel.out.join(REQUEST));
+        configure(self.workspace, self.toolbox, kernel, &request, Asked::Known)?;
+        self.share(kernel)
+    }
+
     fn key(&self, source: &Source, flavour: Flavour, request: &str) -> Key {
         let key = Key::new().text(&source.base).text(request).text(&self.toolbox.key.hex());
         match flavour {
@@ -221,7 +243,7 @@ impl Inputs<'_> {
         unstamp(&kernel.stamp())?;
         let start = Instant::now();
         let mark = Mark::set(&kernel.out)?;
-        configure(self.workspace, self.toolbox, &kernel, &request)?;
+        configure(self.workspace, self.toolbox, &kernel, &request, Asked::All)?;
         self.share(&kernel)?;
         build(self.workspace, self.toolbox, &kernel)?;
         drop(mark);
@@ -299,15 +321,16 @@ impl Inputs<'_> {
     }
 }
 
-/// tinyconfig + fragments, then checks that every request was granted.
+/// tinyconfig + fragments, then checks that what was asked for was granted.
 fn configure(
     workspace: &Workspace,
     toolbox: &Toolbox,
     kernel: &Kernel,
     request: &str,
+    asked: Asked,
 ) -> Result<()> {
     let flavour = kernel.flavour.name();
-    let wanted = kernel.out.join(".telesteer-request");
+    let wanted = kernel.out.join(REQUEST);
     let config = kernel.out.join(".config");
     if config.is_file() && fs::read_to_string(&wanted).is_ok_and(|old| old == request) {
         return Ok(());
@@ -337,7 +360,7 @@ fn configure(
     let got =
         fs::read_to_string(&config).with_context(|| format!("reading {}", config.display()))?;
     let refused = refused(request, &got);
-    if !refused.is_empty() {
+    if asked == Asked::All && !refused.is_empty() {
         fs::remove_file(&config).context("removing the unwanted .config")?;
         bail!("the {flavour} kernel's config did not take: {}", refused.join(", "));
     }

@@ -23,6 +23,7 @@ mod run;
 mod series;
 mod source;
 mod splat;
+mod steps;
 mod suite;
 mod toolbox;
 mod workspace;

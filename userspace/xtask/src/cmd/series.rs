@@ -13,6 +13,7 @@ use crate::lock::CacheLock;
 use crate::run::{cmd, say};
 use crate::series;
 use crate::source::Source;
+use crate::steps;
 use crate::toolbox::Toolbox;
 use crate::workspace::Workspace;
 
@@ -29,6 +30,14 @@ enum Verb {
     Apply {
         /// Where; must not exist yet.
         dir: PathBuf,
+        #[command(flatten)]
+        source: kernel::Options,
+    },
+    /// Build the base and every step of the series, as somebody who bisects does. Takes long.
+    Build {
+        /// Begin with this patch, counted from 1; 0 is the base.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        from: usize,
         #[command(flatten)]
         source: kernel::Options,
     },
@@ -57,6 +66,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
             let _lock = lock()?;
             let source = Source::ensure(workspace, &toolbox, source.kernel_src.as_deref())?;
             apply(workspace, &source, dir)?;
+        }
+        Verb::Build { from, source } => {
+            let source = {
+                let _lock = lock()?;
+                Source::ensure(workspace, &toolbox, source.kernel_src.as_deref())?
+            };
+            steps::build(workspace, &toolbox, &source, *from)?;
         }
         Verb::Export { tree, base, selftests, source } => {
             let _lock = if tree.is_none() { Some(lock()?) } else { None };
