@@ -42,6 +42,8 @@ pub enum Event<'a> {
     },
     /// A planned drain begins.
     DrainStart,
+    /// The kernel chooses none of its sockets any more.
+    DrainLeft,
     /// Nothing is left to read.
     DrainEnd {
         /// Whether everything was done in time.
@@ -68,6 +70,7 @@ impl Event<'_> {
                 session.write(line.string("event", "close")).string("reason", reason).end();
             }
             Event::DrainStart => line.string("event", "drain_start").end(),
+            Event::DrainLeft => line.string("event", "drain_left").end(),
             Event::DrainEnd { complete } => line
                 .string("event", "drain_end")
                 .json("complete", |out| {

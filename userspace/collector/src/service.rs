@@ -122,7 +122,9 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyh
     metrics.draining.set(1);
     let patience = Duration::from_secs(shared.limits.drain);
     let work = async {
-        leave_selection(&plan, all).await;
+        if leave_selection(&plan, all).await {
+            shared.event(&Event::DrainLeft);
+        }
         // Listeners first: a sibling must be the only one left to inherit the sessions.
         drain_accept.send_replace(true);
         // The thread ends with its listeners; it never blocks for long.
@@ -161,19 +163,25 @@ fn place(listeners: &[Listener]) -> anyhow::Result<String> {
     Ok(format!("{boot}-{namespace}"))
 }
 
-/// Tells the kernel to choose none of our sockets any more. Each call waits for a grace period, so
-/// they go in parallel.
-async fn leave_selection(plan: &Arc<Plan>, sockets: Vec<Listener>) {
+/// Tells the kernel to choose none of our sockets any more; gives whether it does so. Each call waits
+/// for a grace period, so they go in parallel.
+async fn leave_selection(plan: &Arc<Plan>, sockets: Vec<Listener>) -> bool {
+    let mut left = plan.can_drain();
     let mut calls = JoinSet::new();
     for Listener { socket, row, .. } in sockets {
         let plan = Arc::clone(plan);
         calls.spawn_blocking(move || {
-            if let Err(error) = plan.drain(socket.as_fd()) {
+            let done = plan.drain(socket.as_fd());
+            if let Err(error) = &done {
                 eprintln!("telesteer: {} {}: drain: {error:#}", row.service, row.addr);
             }
+            done.is_ok()
         });
     }
-    while calls.join_next().await.is_some() {}
+    while let Some(done) = calls.join_next().await {
+        left &= done.unwrap_or(false);
+    }
+    left
 }
 
 /// After a drain that was cut off: what is queued may still reach the files.

@@ -101,7 +101,8 @@ impl View {
             .map(|row| {
                 json!({"service": row.service, "addr": row.addr.to_string(),
                     "received": row.received.get(), "kernel_drops": row.kernel_drops.get(),
-                    "queue_bytes": queue_bytes(row), "selections": selections(row)})
+                    "queue_bytes": queue_bytes(row), "policy": policy(row), "member": member(row),
+                    "selections": selections(row)})
             })
             .collect();
         let (rows, known) = self.metrics.exporters.snapshot(EXPORTERS_SHOWN);
@@ -128,6 +129,20 @@ fn queue_bytes(row: &SocketRow) -> Option<u64> {
 
 fn selections(row: &SocketRow) -> Option<u64> {
     reuseport::member(&*row.socket.upgrade()?).ok().map(|info| info.selections)
+}
+
+/// The policy the kernel has for the socket's group, read back; `none` if it has none.
+fn policy(row: &SocketRow) -> Option<String> {
+    let request = reuseport::policy(&*row.socket.upgrade()?).ok()?;
+    let name = request.name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = String::from_utf8_lossy(name).into_owned();
+    Some(if name.is_empty() { "none".to_owned() } else { name })
+}
+
+/// The id and the weight the kernel knows the socket by.
+fn member(row: &SocketRow) -> Option<Value> {
+    let info = reuseport::member(&*row.socket.upgrade()?).ok()?;
+    Some(json!({ "id": info.member.id, "weight": info.member.weight }))
 }
 
 /// Label values of Prometheus escape three characters.

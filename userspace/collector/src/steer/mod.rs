@@ -142,6 +142,11 @@ impl Plan {
         }
     }
 
+    /// Whether [`Plan::drain`] does anything.
+    pub fn can_drain(&self) -> bool {
+        matches!(&self.steer, Steer::Policy(policy) if policy.has_member())
+    }
+
     /// Takes a socket out of the selection for good. May block for a grace period.
     ///
     /// # Errors

@@ -63,6 +63,11 @@ impl Policy {
         }
     }
 
+    /// Whether the kernel knows this collector's sockets by id.
+    pub fn has_member(&self) -> bool {
+        self.member.is_some()
+    }
+
     /// For people.
     pub fn describe(&self) -> String {
         self.name.clone()
