@@ -95,6 +95,7 @@ fn measured(book: &mut Book, p: &Phase, least: Least) {
 fn stock(book: &mut Book, p: &Phase) {
     book.at_least("stock resets sessions", p.bmp_sessions_reset, 1);
     book.at_least("stock loses BMP messages", p.bmp_messages_lost, 1);
+    book.at_least("stock takes BMP and datagrams of a router apart", p.routers_split, 1);
 }
 
 /// What telesteer promises.
@@ -123,6 +124,23 @@ fn telesteer(book: &mut Book, p: &Phase) {
     book.zero("the return moves exporters only to the returned collector", elsewhere);
     let bystanders = p.exporters_moved_by_drain_not_of_drained;
     book.zero("the drain moves only exporters of the drained collector", bystanders);
+    if p.policy_deadline_ms > 0 {
+        book.at_least("live flows compared after the return", p.flows_kept, 1);
+        let elsewhere = p.flows_kept_elsewhere;
+        book.zero("before the deadline the return moves no live flow", elsewhere);
+    }
+    book.at_least("flows compared after the deadline", p.flows_mapped, 1);
+    let elsewhere = p.flows_mapped_elsewhere;
+    book.zero("after the deadline the map equals the one before the kill", elsewhere);
+    let left = format!("{} new", p.new_to_drained);
+    let nothing = p.drained_said_it_left && p.new_to_drained == 0;
+    book.put("a draining member gets nothing new", nothing, left);
+    book.at_least("routers with BMP and datagrams", p.routers_with_both, 1);
+    book.zero("BMP and datagrams of a router meet on one instance", p.routers_split);
+    let (heard, silent) = (p.programs.join(", "), p.programs_silent.join(", "));
+    let found = if silent.is_empty() { heard } else { format!("not {silent}") };
+    let all = !p.programs.is_empty() && p.programs_silent.is_empty();
+    book.put("every real router and exporter was received", all, found);
     book.zero("no exporter falls silent", p.exporters_silent_after_crash);
     book.zero("no exporter is refused", p.exporters_refused);
 }
@@ -141,6 +159,12 @@ mod tests {
             exporters_ipv6: 1,
             exporters_of_dead: 1,
             exporters_of_drained: 1,
+            policy_deadline_ms: 20_000,
+            flows_kept: 2,
+            flows_mapped: 2,
+            routers_with_both: 1,
+            drained_said_it_left: true,
+            programs: vec!["frr".to_string()],
             bmp_sessions: 10,
             bmp_streams: 10,
             bmp_streams_identical: 10,
@@ -155,6 +179,7 @@ mod tests {
         if name == "stock" {
             phase.bmp_sessions_reset = 3;
             phase.bmp_messages_lost = 3;
+            phase.routers_split = 1;
         }
         phase
     }
@@ -174,7 +199,7 @@ mod tests {
     #[test]
     fn each_claim_can_fail() {
         type Change = fn(&mut [Phase]);
-        let twins: [(&str, Change); 15] = [
+        let twins: [(&str, Change); 23] = [
             ("no session is reset", |p| p[2].bmp_sessions_reset = 1),
             ("no RST", |p| p[2].rst_seen = 1),
             ("no FIN", |p| p[2].fin_seen = 1),
@@ -189,8 +214,22 @@ mod tests {
             ("the crash moves only exporters of the dead collector", |p| {
                 p[2].exporters_moved_by_crash_not_of_dead = 1;
             }),
+            ("live flows compared after the return", |p| p[2].flows_kept = 0),
+            ("before the deadline the return moves no live flow", |p| {
+                p[2].flows_kept_elsewhere = 1;
+            }),
+            ("after the deadline the map equals the one before the kill", |p| {
+                p[2].flows_mapped_elsewhere = 1;
+            }),
+            ("a draining member gets nothing new", |p| p[2].new_to_drained = 1),
+            ("a draining member gets nothing new", |p| p[2].drained_said_it_left = false),
+            ("BMP and datagrams of a router meet on one instance", |p| p[2].routers_split = 1),
+            ("every real router and exporter was received", |p| {
+                p[2].programs_silent = vec!["bird".to_string()];
+            }),
             ("no exporter is refused", |p| p[2].exporters_refused = 1),
             ("stock loses BMP messages", |p| p[0].bmp_messages_lost = 0),
+            ("stock takes BMP and datagrams of a router apart", |p| p[0].routers_split = 0),
             ("its sessions with unread bytes at the kill (half)", |p| {
                 p[1].sessions_with_unread_bytes_at_kill = 4;
             }),

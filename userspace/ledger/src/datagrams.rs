@@ -61,6 +61,8 @@ pub struct Totals {
     pub missing_lines: u64,
     /// The same for the victim, which may have died between the two.
     pub missing_lines_of_victim: u64,
+    /// Sent when the drained one was no longer chosen, and yet received by it.
+    pub new_to_drained: u64,
 }
 
 /// Datagrams per second: instance to (second since the phase began, count).
@@ -146,7 +148,15 @@ impl Datagrams {
     }
 
     /// Closes the account; tells `moves` who received what.
-    pub fn settle(mut self, timeline: &Timeline, moves: &mut Moves) -> Totals {
+    ///
+    /// `left_us` is when the drained one said that the kernel chooses it no more, `deadline_us` how
+    /// long the policy may keep exporters from one that has joined.
+    pub fn settle(
+        mut self,
+        timeline: &Timeline,
+        (left_us, deadline_us): (i64, i64),
+        moves: &mut Moves,
+    ) -> Totals {
         let mut totals =
             Totals { sent: self.sent.len() as u64, phantom: self.phantom, ..Totals::default() };
         for group in self.groups.values_mut() {
@@ -160,7 +170,10 @@ impl Datagrams {
                 Some(instance) => {
                     totals.received += 1;
                     *owner = Some(instance);
-                    if let Some(window) = Window::of(timeline, sent.ts_us) {
+                    let late = instance == timeline.drained && sent.ts_us > left_us;
+                    totals.new_to_drained += u64::from(late);
+                    let part = Window::part(timeline, deadline_us, sent.ts_us);
+                    for window in [Window::of(timeline, sent.ts_us), part].into_iter().flatten() {
                         moves.seen(window, self.flows[sent.flow as usize], sent.ts_us, instance);
                     }
                 }

@@ -14,6 +14,8 @@
 //! - [`cover`]: which bytes of a stream were delivered; also used by the kill storm.
 //! - [`sessions`], [`datagrams`], [`moves`]: the accounts; [`phase`] joins them into one row.
 //! - [`anycast`]: a server that leaves and comes back, counted from captures alone.
+//! - [`maps`]: whether two servers place exporters alike, by weight, by domain.
+//! - [`members`]: what the kernels said of policy, weights and selections.
 //! - [`claims`], [`table`], [`svg`]: the verdict and its faces.
 
 pub mod anycast;
@@ -24,6 +26,8 @@ pub mod datagrams;
 pub mod error;
 pub mod fnv;
 pub mod fragment;
+pub mod maps;
+pub mod members;
 pub mod moves;
 pub mod outputs;
 pub mod packet;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use telesteer_ledger::anycast::{self, plot, rows};
 use telesteer_ledger::claims::{self, Claim, Least};
+use telesteer_ledger::maps::{self, Maps};
 use telesteer_ledger::phase::{self, Phase};
-use telesteer_ledger::{scene, svg, table};
+use telesteer_ledger::{members, scene, svg, table};
 
 /// Counts what was sent and what arrived.
 #[derive(Parser)]
@@ -67,6 +68,7 @@ struct Document<'a> {
     accel: &'a str,
     policy: &'a str,
     phases: Vec<&'a Phase>,
+    maps: &'a [Maps],
     claims: &'a [Claim],
 }
 
@@ -94,12 +96,27 @@ fn report(args: &Report) -> Result<bool> {
     }
     let rows: Vec<Phase> = phases.iter().map(|(phase, _)| phase.clone()).collect();
     let least = Least { exporters: args.min_exporters, sessions: args.min_sessions };
-    let verdict = claims::judge(&rows, info.complete, least);
+    let mut verdict = claims::judge(&rows, info.complete, least);
+    for row in &rows {
+        let asked = (row.name == "telesteer").then_some(info.policy.as_str());
+        verdict.extend(members::judge(&row.name, &row.members, asked));
+    }
+    let mut maps = Vec::new();
+    for name in info.maps.iter().map(|phase| &phase.name) {
+        let folder = args.dir.join(name);
+        if folder.join("timeline.jsonl").is_file() {
+            maps.push(maps::account(name, &folder, info.ports)?);
+        }
+    }
+    verdict.extend(maps::claims::judge(&maps, &info.policy));
+    let steered = rows.iter().find(|row| row.name == "telesteer");
+    let policy = steered.map_or_else(String::new, |row| members::policy(&row.members));
     let document = Document {
         kernel: &info.kernel,
         accel: &info.accel,
-        policy: rows.iter().find(|p| p.name == "telesteer").map_or("", |p| &p.policy),
+        policy: &policy,
         phases: rows.iter().collect(),
+        maps: &maps,
         claims: &verdict,
     };
     let json = serde_json::to_string_pretty(&document)? + "\n";
@@ -110,7 +127,10 @@ fn report(args: &Report) -> Result<bool> {
     if args.json {
         print!("{json}");
     } else {
-        print!("{}\n{}", table::phases(&rows), table::claims(&verdict));
+        let phases = rows.iter().map(|row| members::text(&row.name, &row.members));
+        let phases = phases.chain(maps.iter().map(|one| members::text(&one.name, &one.members)));
+        let members = phases.collect::<String>();
+        print!("{}\n{members}\n{}", table::phases(&rows), table::claims(&verdict));
     }
     let failed = verdict.iter().filter(|claim| !claim.met).count();
     eprintln!("telesteer-ledger: {} of {} claims met", verdict.len() - failed, verdict.len());

@@ -2,6 +2,7 @@
 //! The collectors' output files: one JSON object a line, last line possibly torn.
 
 use crate::error::{Error, Result};
+use crate::scene::member;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::fs::File;
@@ -16,7 +17,7 @@ pub struct Line<'a> {
     /// `bmp`, `flow`, `flow_raw`, `notif`, `datagram`, `late` or `event`.
     #[serde(rename = "type", borrow)]
     pub kind: Cow<'a, str>,
-    /// Collector that wrote it.
+    /// Collector that wrote it, as [`member`] numbers it once it is read from a file.
     pub instance: u64,
     /// Unix seconds.
     pub ts: f64,
@@ -102,8 +103,15 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The server whose outputs lie in a folder of this name: `s2`; 0 for any other.
+fn server(path: &Path) -> u64 {
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    folder.and_then(|name| name.strip_prefix('s')?.parse().ok()).unwrap_or(0)
+}
+
 /// Reads a file line by line into `sink`.
 pub fn read(path: &Path, seen: &mut Read, mut sink: impl FnMut(&Line<'_>)) -> Result<()> {
+    let server = server(path);
     let file = File::open(path).map_err(Error::io(path))?;
     let mut input = BufReader::with_capacity(1 << 18, file);
     let mut buffer = Vec::new();
@@ -117,8 +125,9 @@ pub fn read(path: &Path, seen: &mut Read, mut sink: impl FnMut(&Line<'_>)) -> Re
             return Ok(());
         }
         match parse(&buffer) {
-            Some(line) => {
+            Some(mut line) => {
                 seen.lines += 1;
+                line.instance = member(server, line.instance);
                 sink(&line);
             }
             None => seen.bad += 1,

@@ -4,11 +4,12 @@
 use crate::datagrams::{Datagrams, Rates};
 use crate::error::{Error, Result};
 use crate::fragment::Fragments;
+use crate::members::Member;
 use crate::moves::{Moves, Window};
 use crate::outputs::{self, Read};
 use crate::packet::{self, Transport};
 use crate::pcap::Reader;
-use crate::scene::{CaptureStats, PhaseInfo, Ports, Timeline, read_json};
+use crate::scene::{CaptureStats, Exporter, PhaseInfo, Ports, Timeline, read_json};
 use crate::sessions::Sessions;
 use crate::stream::{Connections, Tuple};
 use crate::{datagrams, sessions};
@@ -45,6 +46,8 @@ pub struct Phase {
     pub exporters: u64,
     pub exporters_ipv4: u64,
     pub exporters_ipv6: u64,
+    pub programs: Vec<String>,
+    pub programs_silent: Vec<String>,
     pub exporters_of_dead: u64,
     pub exporters_moved_by_crash: u64,
     pub exporters_moved_by_crash_not_of_dead: u64,
@@ -54,6 +57,15 @@ pub struct Phase {
     pub exporters_moved_by_drain: u64,
     pub exporters_moved_by_drain_not_of_drained: u64,
     pub exporters_silent_after_crash: u64,
+    pub policy_deadline_ms: i64,
+    pub flows_kept: u64,
+    pub flows_kept_elsewhere: u64,
+    pub flows_mapped: u64,
+    pub flows_mapped_elsewhere: u64,
+    pub routers_with_both: u64,
+    pub routers_split: u64,
+    pub new_to_drained: u64,
+    pub drained_said_it_left: bool,
     pub exporters_refused: u64,
     pub datagrams_sent: u64,
     pub datagrams_received: u64,
@@ -84,6 +96,7 @@ pub struct Phase {
     pub output_lines_bad: u64,
     pub output_lines_torn: u64,
     pub scene_errors: Vec<String>,
+    pub members: Vec<Member>,
 }
 
 /// What the plot of a phase needs; times in Unix microseconds.
@@ -118,6 +131,7 @@ pub fn account(name: &str, folder: &Path, ports: Ports, max_bytes: u64) -> Resul
     let Capture { connections, mut datagrams, refused, packets, cut, begin_us } = capture;
 
     let (mut read, mut moves) = (Read::default(), Moves::default());
+    let mut left_us = None;
     let mut sessions = Sessions::new(&connections, &timeline);
     for file in outputs::files(&folder.join("out"))? {
         outputs::read(&file, &mut read, |line| match &*line.kind {
@@ -128,6 +142,9 @@ pub fn account(name: &str, folder: &Path, ports: Ports, max_bytes: u64) -> Resul
                     moves.seen(window, (exporter, 0, ports.bmp), ts, line.instance);
                 }
                 sessions.message(line);
+            }
+            "event" if line.event == "drain_left" && line.instance == timeline.drained => {
+                left_us.get_or_insert(line.ts_us());
             }
             "event" if line.event == "accept" || line.event == "heir" => sessions.accepted(line),
             "datagram" | "late" => datagrams.journal(line),
@@ -149,11 +166,18 @@ pub fn account(name: &str, folder: &Path, ports: Ports, max_bytes: u64) -> Resul
         timeline: timeline.clone(),
         begin_us,
     };
-    let bmp = sessions.settle();
-    let udp = datagrams.settle(&timeline, &mut moves);
+    let left = left_us.unwrap_or(i64::MAX);
+    let bmp = sessions.settle(left);
+    let deadline_us = info.deadline_ms * 1000;
+    let sources = info.exporters.clone();
+    let udp = datagrams.settle(&timeline, (left, deadline_us), &mut moves);
     let mut phase = Phase {
         name: name.to_string(),
+        members: info.members.clone(),
+        policy_deadline_ms: info.deadline_ms,
         policy: policy(info),
+        new_to_drained: bmp.new_to_drained + udp.new_to_drained,
+        drained_said_it_left: left_us.is_some(),
         exporters: exporters.len() as u64,
         exporters_ipv4: exporters.iter().filter(|address| address.is_ipv4()).count() as u64,
         exporters_ipv6: exporters.iter().filter(|address| address.is_ipv6()).count() as u64,
@@ -168,6 +192,10 @@ pub fn account(name: &str, folder: &Path, ports: Ports, max_bytes: u64) -> Resul
         ..Phase::default()
     };
     phase.put_moves(&moves, &timeline);
+    let real = sources.into_iter().filter(|one| one.by != "replay");
+    let (heard, silent): (Vec<_>, Vec<_>) = real.partition(|one| moves.heard(one.addr));
+    let names = |list: Vec<Exporter>| list.into_iter().map(|one| one.by).collect();
+    (phase.programs, phase.programs_silent) = (names(heard), names(silent));
     phase.put_sessions(&bmp);
     phase.put_datagrams(&udp);
     Ok((phase, series))
@@ -187,6 +215,10 @@ impl Phase {
         self.exporters_of_drained = drain.owned;
         self.exporters_moved_by_drain = drain.all;
         self.exporters_moved_by_drain_not_of_drained = drain.bystanders;
+        (self.flows_kept, self.flows_kept_elsewhere) = moves.strayed(Window::Without, Window::Kept);
+        (self.flows_mapped, self.flows_mapped_elsewhere) =
+            moves.differ(Window::Before, Window::Mapped);
+        (self.routers_with_both, self.routers_split) = moves.meet(Window::Before);
     }
 
     fn put_sessions(&mut self, bmp: &sessions::Totals) {
@@ -364,11 +396,14 @@ mod tests {
         assert_eq!(phase.takeover_ms_p50, Some(250.0));
         assert_eq!(phase.drain_takeover_ms_p99, Some(500.0));
         assert_eq!((phase.exporters_of_dead, phase.exporters_moved_by_crash), (2, 2));
-        assert_eq!(phase.exporters_moved_by_return, 1);
+        assert_eq!(phase.exporters_moved_by_return, 2);
         assert_eq!((phase.exporters_of_drained, phase.exporters_moved_by_drain), (2, 2));
-        assert_eq!((phase.datagrams_sent, phase.datagrams_received), (114, 112));
-        assert_eq!((phase.datagrams_lost_by_crash, phase.datagrams_died_unread), (2, 2));
-        assert_eq!((phase.records_sent, phase.records_undecodable), (224, 0));
+        assert_eq!((phase.datagrams_sent, phase.datagrams_received), (171, 167));
+        assert_eq!((phase.datagrams_lost_by_crash, phase.datagrams_died_unread), (4, 4));
+        assert_eq!((phase.records_sent, phase.records_undecodable), (336, 0));
+        assert_eq!((phase.flows_mapped, phase.flows_mapped_elsewhere), (3, 0));
+        assert_eq!((phase.routers_with_both, phase.routers_split), (1, 0));
+        assert_eq!((phase.new_to_drained, phase.drained_said_it_left), (0, true));
         let plot = crate::svg::draw(&[(phase, series)]);
         assert!(plot.contains("telesteer: BMP sessions alive") && plot.ends_with("</svg>\n"));
     }
@@ -478,7 +513,7 @@ mod tests {
         };
         assert_eq!(lost("12.").datagrams_lost_steady, 1);
         let phase = lost("21.");
-        assert_eq!((phase.datagrams_lost_by_crash, phase.datagrams_died_unread), (3, 2));
+        assert_eq!((phase.datagrams_lost_by_crash, phase.datagrams_died_unread), (5, 4));
         assert_eq!(lost("30.").datagrams_lost_by_drain, 1);
     }
 

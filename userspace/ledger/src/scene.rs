@@ -2,8 +2,10 @@
 //! The files the scene writes about itself: what ran, what happened when.
 
 use crate::error::{Error, Result};
+use crate::members::Member;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// `scene.json`.
@@ -16,8 +18,12 @@ pub struct Scene {
     pub accel: String,
     /// Ports the collectors listen on.
     pub ports: Ports,
+    /// The kernel policy of the phases that steer by one.
+    pub policy: String,
     /// Phases in the order they ran.
     pub phases: Vec<PhaseName>,
+    /// Short phases that look at maps.
+    pub maps: Vec<PhaseName>,
     /// Whether the scene came to its end.
     pub complete: bool,
 }
@@ -61,6 +67,11 @@ pub struct PhaseName {
     pub name: String,
 }
 
+/// One number for a collector of one server; server 0 where there is only one.
+pub fn member(server: u64, instance: u64) -> u64 {
+    server * 100 + instance
+}
+
 /// `phase.json`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -69,10 +80,25 @@ pub struct PhaseInfo {
     pub policy: Option<String>,
     /// `none`, `policy` or `bpf-modulo`.
     pub steering: Option<String>,
+    /// Milliseconds the policy may keep live exporters from one that has joined; 0: it does not.
+    pub deadline_ms: i64,
     /// Instance that is killed.
     pub killed: Option<u64>,
     /// Instance that is drained.
     pub drained: Option<u64>,
+    /// Who sends.
+    pub exporters: Vec<Exporter>,
+    /// Each member as its kernel knows it, read back by getsockopt at the end.
+    pub members: Vec<Member>,
+}
+
+/// One exporter in `phase.json`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Exporter {
+    /// Its address.
+    pub addr: IpAddr,
+    /// The program: `replay`, or a real one.
+    pub by: String,
 }
 
 /// `capture.json`: the capturing program's own statistics.
@@ -97,6 +123,8 @@ pub struct Event {
     pub event: String,
     /// Instance it is about.
     pub instance: Option<u64>,
+    /// The server that instance runs on, if there are several.
+    pub server: Option<u64>,
     /// What went wrong, in an `error`.
     pub what: Option<String>,
 }
@@ -104,9 +132,9 @@ pub struct Event {
 /// When things happened in a phase; all in Unix microseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
-    /// Instance killed.
+    /// Who was killed, as [`member`] numbers it.
     pub killed: u64,
-    /// Instance drained.
+    /// Who was drained.
     pub drained: u64,
     /// Everything runs.
     pub steady_us: i64,
@@ -120,6 +148,10 @@ pub struct Timeline {
     pub return_start_us: i64,
     /// It said that it is ready.
     pub return_ready_us: i64,
+    /// Every exporter has been heard since; only where a policy keeps live exporters.
+    pub return_settled_us: Option<i64>,
+    /// The time a policy may keep exporters from the returned one is over.
+    pub mapped_us: Option<i64>,
     /// Just before SIGTERM.
     pub drain_start_us: i64,
     /// The drained process had exited.
@@ -135,17 +167,7 @@ pub struct Timeline {
 impl Timeline {
     /// Reads `timeline.jsonl`.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        let mut events = Vec::new();
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let event: Event = serde_json::from_str(line).map_err(|source| Error::Json {
-                path: path.to_path_buf(),
-                line: number + 1,
-                source,
-            })?;
-            events.push(event);
-        }
-        Self::of(&events, path)
+        Self::of(&events(path)?, path)
     }
 
     fn of(events: &[Event], path: &Path) -> Result<Self> {
@@ -154,9 +176,12 @@ impl Timeline {
             find(name).ok_or_else(|| Error::NoEvent { path: path.to_path_buf(), event: name })
         };
         let (kill, drain) = (need("kill")?, need("drain_start")?);
+        let who = |event: &Event| member(event.server.unwrap_or(0), event.instance.unwrap_or(0));
         Ok(Self {
-            killed: kill.instance.unwrap_or(0),
-            drained: drain.instance.unwrap_or(0),
+            killed: who(kill),
+            drained: who(drain),
+            return_settled_us: find("return_settled").map(|event| event.ts_us),
+            mapped_us: find("mapped").map(|event| event.ts_us),
             steady_us: need("steady")?.ts_us,
             stop_us: find("stop_signal").unwrap_or(kill).ts_us,
             kill_us: kill.ts_us,
@@ -174,6 +199,20 @@ impl Timeline {
                 .collect(),
         })
     }
+}
+
+/// Reads all events of a `timeline.jsonl`.
+pub fn events(path: &Path) -> Result<Vec<Event>> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let parse = |(number, line)| {
+        serde_json::from_str(line).map_err(|source| Error::Json {
+            path: path.to_path_buf(),
+            line: number + 1,
+            source,
+        })
+    };
+    lines.map(parse).collect()
 }
 
 /// Reads a small JSON file.

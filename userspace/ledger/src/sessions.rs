@@ -70,6 +70,8 @@ pub struct Totals {
     pub mid_message: u64,
     /// kill() to the heir's accept(), in ms, ascending.
     pub takeover_ms: Vec<f64>,
+    /// Connections opened when the drained one was no longer chosen, and yet accepted by it.
+    pub new_to_drained: u64,
     /// SIGTERM to the heir's accept(), in ms, ascending.
     pub drain_takeover_ms: Vec<f64>,
 }
@@ -172,8 +174,8 @@ impl<'a> Sessions<'a> {
         }
     }
 
-    /// Closes the account.
-    pub fn settle(mut self) -> Totals {
+    /// Closes the account; `left_us` is when the drained one said that it is chosen no more.
+    pub fn settle(mut self, left_us: i64) -> Totals {
         let stop = self.timeline.senders_stop_us;
         for (connection, delivered) in self.connections.iter().zip(&mut self.delivered) {
             delivered.accepts.sort_unstable();
@@ -207,6 +209,10 @@ impl<'a> Sessions<'a> {
                 let rsts = connection.collector_rst_us.iter().filter(|ts| **ts < stop);
                 totals.rst += rsts.count() as u64;
             }
+            let late = connection.opened_us > left_us;
+            let drained = self.timeline.drained;
+            let new = late && delivered.accepts.iter().any(|(_, one, ..)| *one == drained);
+            totals.new_to_drained += u64::from(new);
             let kill = self.timeline.kill_us;
             let open = established <= kill && connection.end_us().is_none_or(|end| end > kill);
             totals.at_kill += u64::from(open);

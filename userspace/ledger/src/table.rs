@@ -2,6 +2,7 @@
 //! The phases side by side, and the claims, as text.
 
 use crate::claims::Claim;
+use crate::members;
 use crate::phase::Phase;
 use std::fmt::Write as _;
 
@@ -11,7 +12,7 @@ fn ms(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_string(), |ms| format!("{ms:.1}"))
 }
 
-const ROWS: [(&str, Cell); 34] = [
+const ROWS: [(&str, Cell); 37] = [
     ("BMP sessions at the kill", |p| p.bmp_sessions.to_string()),
     ("  of the dead collector", |p| p.sessions_of_dead.to_string()),
     ("  with unread bytes", |p| p.sessions_with_unread_bytes_at_kill.to_string()),
@@ -37,6 +38,11 @@ const ROWS: [(&str, Cell); 34] = [
     ("    that were not the dead one's", |p| p.exporters_moved_by_crash_not_of_dead.to_string()),
     ("  moved by the return", |p| p.exporters_moved_by_return.to_string()),
     ("    elsewhere than back", |p| p.exporters_moved_by_return_elsewhere.to_string()),
+    ("  flows moved as it returns, before the deadline", |p| match p.policy_deadline_ms {
+        0 => "-".to_string(),
+        _ => p.flows_kept_elsewhere.to_string(),
+    }),
+    ("  flows elsewhere once it is back", |p| p.flows_mapped_elsewhere.to_string()),
     ("  moved by the drain", |p| p.exporters_moved_by_drain.to_string()),
     ("    that were not the drained one's", |p| {
         p.exporters_moved_by_drain_not_of_drained.to_string()
@@ -53,7 +59,8 @@ const ROWS: [(&str, Cell); 34] = [
     ("  received, never decoded", |p| p.records_undecodable.to_string()),
     ("packets captured", |p| p.capture_packets.to_string()),
     ("  lost by the capture", |p| p.capture_drops.to_string()),
-    ("policy", |p| p.policy.clone()),
+    ("policy, by getsockopt", |p| members::policy(&p.members)),
+    ("steering", |p| p.policy.clone()),
 ];
 
 /// The table, one column a phase.

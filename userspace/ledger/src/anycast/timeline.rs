@@ -2,7 +2,7 @@
 //! When a server left and came back, and the quiet stretches between.
 
 use crate::error::{Error, Result};
-use crate::scene::Event;
+use crate::scene::events;
 use std::path::Path;
 
 /// A stretch in which no route changes.
@@ -36,16 +36,7 @@ pub struct Timeline {
 impl Timeline {
     /// Reads `timeline.jsonl`.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        let mut events = Vec::new();
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let event: Event = serde_json::from_str(line).map_err(|source| Error::Json {
-                path: path.to_path_buf(),
-                line: number + 1,
-                source,
-            })?;
-            events.push(event);
-        }
+        let events = events(path)?;
         let need = |name: &'static str| {
             let event = events.iter().find(|event| event.event == name);
             let missing = || Error::NoEvent { path: path.to_path_buf(), event: name };

@@ -49,6 +49,7 @@ impl Play {
             (20.1, "killed", 1),
             (25.0, "return_start", 1),
             (26.0, "return_ready", 1),
+            (27.0, "mapped", 1),
             (30.0, "drain_start", 2),
             (31.0, "drain_end", 2),
             (40.0, "senders_stop", 0),
@@ -62,7 +63,9 @@ impl Play {
         }
         play.bmp("10.8.0.1", &[(0, 1), (20, 3)]);
         play.bmp("10.8.0.2", &[(0, 2), (30, 3)]);
+        play.lines.push(r#"{"type":"event","instance":2,"ts":30.9,"event":"drain_left"}"#.into());
         play.flows("10.8.0.3", &[(0, 1), (20, 3), (26, 1)]);
+        play.flows("10.8.0.1", &[(0, 1), (20, 3), (26, 1)]);
         play.flows("2001:db8:8::4", &[(0, 2), (30, 3)]);
         play.frames.sort_by_key(|(ts, _)| *ts);
         play
@@ -173,7 +176,7 @@ impl Play {
         std::fs::write(folder.join("exporters.pcap"), frame::pcap(&self.frames)).unwrap();
         std::fs::write(folder.join("timeline.jsonl"), self.timeline.join("\n")).unwrap();
         std::fs::write(folder.join("capture.json"), &self.capture).unwrap();
-        let info = r#"{"name":"telesteer","policy":"source","killed":1,"drained":2}"#;
+        let info = r#"{"name":"telesteer","policy":"source","killed":1,"drained":2,"exporters":[{"addr":"10.8.0.3","by":"softflowd"}]}"#;
         std::fs::write(folder.join("phase.json"), info).unwrap();
         let text = self.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         std::fs::write(out.join("all-1-1.jsonl"), text).unwrap();
