@@ -84,10 +84,12 @@ const ROWS: &[&str] = &[
     "of the dead collector",
     "moved by the crash",
     "that were not the dead one's",
+    "flows elsewhere once it is back",
     "refused",
     "lost by the crash",
     "lost by the drain",
     "received, never decoded",
+    "policy, by getsockopt",
 ];
 
 /// The README with rows of `table` between its markers; `None` without markers.
