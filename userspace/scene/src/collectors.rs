@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The collectors of a phase: four instances of `telesteer collect` that share addresses.
+//! The collectors of a phase: three instances of `telesteer collect` on each server that share its
+//! addresses.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
-use crate::net::Net;
+use crate::error::{Error, Result, at};
 use crate::process::{Process, run};
 use crate::sockets::{self, LISTEN, Socket, Tables};
 
-/// Instances of every phase.
-pub(crate) const INSTANCES: [u32; 4] = [1, 2, 3, 4];
+/// Instances on every server.
+pub(crate) const INSTANCES: [u32; 3] = [1, 2, 3];
+/// The seed of the policy, the same everywhere: equal ids and seeds give equal maps.
+const SEED: &str = "74656c6573746565722064656d6f2121";
 /// The port of BMP.
 pub(crate) const BMP_PORT: u16 = 1790;
 /// The ports of IPFIX, NetFlow and UDP-notif.
@@ -31,40 +34,124 @@ pub(crate) struct Spec {
     pub takeover: &'static str,
     /// True when an exporter refused by a dead collector's place stays refused until its return.
     pub refuses: bool,
+    /// `--policy-key`, where a policy steers.
+    pub key: &'static str,
+    /// True when the weight of a member is its instance number, false when all weigh the same.
+    pub weighted: bool,
+}
+
+impl Spec {
+    /// Everyone weighs the same, an exporter is its address.
+    pub(crate) const fn plain(
+        name: &'static str,
+        steering: &'static str,
+        takeover: &'static str,
+    ) -> Self {
+        Self { name, steering, takeover, refuses: false, key: "saddr", weighted: false }
+    }
 }
 
 /// The phases, in the order they are played.
 pub(crate) const PHASES: [Spec; 3] = [
-    Spec { name: "stock", steering: "none", takeover: "off", refuses: false },
-    Spec { name: "bpf-modulo", steering: "bpf-modulo", takeover: "off", refuses: true },
-    Spec { name: "telesteer", steering: "policy", takeover: "auto", refuses: false },
+    Spec::plain("stock", "none", "off"),
+    Spec { refuses: true, ..Spec::plain("bpf-modulo", "bpf-modulo", "off") },
+    Spec::plain("telesteer", "policy", "auto"),
 ];
+
+/// The short phases that look at maps: of two servers, of members that weigh 1, 2 and 3 and of an
+/// address with several domains, of two servers that ask for the policy when its module is gone.
+pub(crate) const MAPS: [Spec; 3] = [
+    Spec::plain("one-map", "policy", "auto"),
+    Spec { key: "saddr,payload", weighted: true, ..Spec::plain("shares", "policy", "auto") },
+    Spec::plain(UNLOADED, "auto", "auto"),
+];
+
+/// The phase that is played without the module.
+pub(crate) const UNLOADED: &str = "unloaded";
+
+/// One collector's place: the server and its instance id there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// The server, from 1.
+    pub server: u32,
+    /// Its instance id, which is its member id in the kernel.
+    pub instance: u32,
+}
+
+impl Member {
+    /// Every member of so many servers.
+    pub(crate) fn all(servers: usize) -> Vec<Self> {
+        (1..=servers as u32)
+            .flat_map(|server| INSTANCES.map(|instance| Self { server, instance }))
+            .collect()
+    }
+
+    /// For an event.
+    pub(crate) fn json(self, pid: u32) -> Value {
+        json!({ "server": self.server, "instance": self.instance, "pid": pid })
+    }
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}/{}", self.server, self.instance)
+    }
+}
+
+/// What all collectors of a phase share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Launch<'a> {
+    /// The servers' namespaces.
+    pub servers: &'a [String],
+    /// How the phase spreads exporters.
+    pub spec: Spec,
+    /// The kernel policy, where the phase has one.
+    pub policy: &'a Policy,
+    /// The phase's folder.
+    pub dir: &'a Path,
+    /// Where BPF maps are pinned.
+    pub bpf: &'a Path,
+    /// The program.
+    pub telesteer: &'a str,
+}
+
+/// The kernel policy of the phases that steer by one.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    /// Its name.
+    pub name: String,
+    /// Milliseconds a policy that keeps live exporters where they are may do so; 0: it does not.
+    pub deadline_ms: u64,
+}
 
 /// One running collector.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    /// Its instance id, which is its member id in the kernel.
-    pub instance: u32,
+    /// Its place.
+    pub member: Member,
     /// The process.
     pub process: Process,
+    space: String,
 }
 
 impl Collector {
-    /// Starts instance `instance` for the `nth` time in the namespace `space`.
-    pub(crate) fn start(
-        space: &str,
-        spec: Spec,
-        dir: &Path,
-        bpf: &Path,
-        telesteer: &str,
-        instance: u32,
-        nth: u32,
-    ) -> Result<Self> {
+    /// Starts a member for the `nth` time.
+    pub(crate) fn start(launch: &Launch<'_>, member: Member, nth: u32) -> Result<Self> {
+        let Member { server, instance } = member;
+        let (spec, telesteer) = (launch.spec, launch.telesteer);
         let (id, metrics) = (instance.to_string(), format!("127.0.0.1:{}", metrics_port(instance)));
-        let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
-        let (out, state) = (path("out"), path("state"));
-        let pin = bpf.to_string_lossy().into_owned();
+        let path = |name: &str| {
+            let path = launch.dir.join(name).join(format!("s{server}"));
+            std::fs::create_dir_all(&path).map_err(at(&path))?;
+            Ok(path.to_string_lossy().into_owned())
+        };
+        let (out, state) = (path("out")?, path("state")?);
+        // Every server is a host of its own, with maps of its own.
+        let pin = launch.bpf.join(format!("s{server}"));
+        let pin = pin.to_string_lossy().into_owned();
         let size = INSTANCES.len().to_string();
+        let deadline = launch.policy.deadline_ms.to_string();
+        let weight = if spec.weighted { instance.to_string() } else { "1".to_owned() };
         let mut argv = vec![
             telesteer,
             "collect",
@@ -84,13 +171,24 @@ impl Collector {
             &metrics,
             "--rcvbuf",
             RCVBUF,
+            "--weight",
+            &weight,
         ];
         if spec.steering == "bpf-modulo" {
+            std::fs::create_dir_all(&pin).map_err(at(Path::new(&pin)))?;
             argv.extend(["--bpf-pin", &pin, "--bpf-size", &size]);
         }
-        let log = dir.join(format!("log/collector-{instance}-{nth}.stderr"));
-        let process = Process::start(&format!("collector {instance}"), space, &argv, &log)?;
-        Ok(Self { instance, process })
+        if ["policy", "auto"].contains(&spec.steering) && !launch.policy.name.is_empty() {
+            argv.extend(["--policy", &launch.policy.name, "--policy-seed", SEED]);
+            argv.extend(["--policy-key", spec.key]);
+            if launch.policy.deadline_ms > 0 {
+                argv.extend(["--policy-deadline", &deadline]);
+            }
+        }
+        let log = launch.dir.join(format!("log/collector-s{server}-{instance}-{nth}.stderr"));
+        let space = launch.servers.get(server as usize - 1).cloned().unwrap_or_default();
+        let process = Process::start(&format!("collector {member}"), &space, &argv, &log)?;
+        Ok(Self { member, process, space })
     }
 
     /// The words of its ready line, once it is there.
@@ -101,10 +199,10 @@ impl Collector {
     }
 
     /// Its `/status`, when it answers.
-    pub(crate) fn status(&self, net: &Net) -> Option<Value> {
+    pub(crate) fn status(&self) -> Option<Value> {
         let own = std::env::current_exe().ok()?;
-        let address = format!("127.0.0.1:{}", metrics_port(self.instance));
-        let argv = ["ip", "netns", "exec", &net.server, own.to_str()?, "get", &address, "/status"];
+        let address = format!("127.0.0.1:{}", metrics_port(self.member.instance));
+        let argv = ["ip", "netns", "exec", &self.space, own.to_str()?, "get", &address, "/status"];
         serde_json::from_str(&run(&argv).ok()?).ok()
     }
 
@@ -184,13 +282,25 @@ impl Queues {
     }
 }
 
+/// The socket tables of every server, `all` of them or TCP only.
+pub(crate) fn tables(collectors: &[Collector], all: bool) -> BTreeMap<u32, Tables> {
+    let mut found = BTreeMap::new();
+    for one in collectors {
+        found.entry(one.member.server).or_insert_with(|| {
+            let pid = one.process.pid();
+            if all { Tables::all(pid) } else { Tables::tcp(pid) }
+        });
+    }
+    found
+}
+
 /// The running collector with the most sessions, other than `but`.
-pub(crate) fn busiest<'a>(collectors: &'a [Collector], but: &[u32]) -> Result<&'a Collector> {
-    let tables = collectors.first().map(|one| Tables::tcp(one.process.pid())).unwrap_or_default();
+pub(crate) fn busiest<'a>(collectors: &'a [Collector], but: &[Member]) -> Result<&'a Collector> {
+    let tables = tables(collectors, false);
     collectors
         .iter()
-        .filter(|one| !but.contains(&one.instance))
-        .map(|one| (one.queues(&tables).sessions(), one))
+        .filter(|one| !but.contains(&one.member))
+        .filter_map(|one| Some((one.queues(tables.get(&one.member.server)?).sessions(), one)))
         .max_by_key(|(sessions, _)| *sessions)
         .filter(|(sessions, _)| *sessions > 0)
         .map(|(_, one)| one)

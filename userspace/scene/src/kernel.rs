@@ -2,8 +2,13 @@
 //! Facts about the machine the scene is played on, and its network counters.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Map, Value};
+
+use crate::error::{Result, at};
+use crate::process::run;
+use crate::progress::until;
 
 /// The running kernel's release.
 pub(crate) fn release() -> String {
@@ -36,6 +41,52 @@ pub(crate) fn counters(pid: u32) -> Value {
         .collect();
     all.insert("Udp6".to_owned(), udp6.into());
     all.into()
+}
+
+/// The kernel without the module of a policy, which nobody's request brings back, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Unloaded(Option<String>);
+
+/// Patience for a module that is still in use.
+const PATIENCE_S: u64 = 60;
+/// The program the kernel calls for a module it wants.
+const MODPROBE: &str = "/proc/sys/kernel/modprobe";
+
+impl Unloaded {
+    /// Takes the module out. Where there is none that could be loaded nothing is changed.
+    pub(crate) fn policy(name: &str) -> Result<Self> {
+        let module = format!("reuseport_{name}");
+        let known = run(&["modprobe", "-n", "-q", &module]).is_ok();
+        if !known && !is_loaded(&module) {
+            return Ok(Self(None));
+        }
+        let path = Path::new(MODPROBE);
+        let before = fs::read_to_string(path).map_err(at(path))?;
+        fs::write(path, "/bin/false").map_err(at(path))?;
+        let held = Self(Some(before));
+        // The last group lets go of it a grace period after its sockets have gone.
+        until(&format!("{module} to leave the kernel"), PATIENCE_S, || {
+            let done =
+                if is_loaded(&module) { run(&["rmmod", &module]) } else { Ok(String::new()) };
+            Ok((done.is_ok(), done.err().map_or_else(String::new, |error| error.to_string())))
+        })?;
+        Ok(held)
+    }
+}
+
+impl Drop for Unloaded {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0
+            && let Err(error) = fs::write(MODPROBE, before.trim())
+        {
+            eprintln!("telesteer-scene: {MODPROBE} is left without a program: {error}");
+        }
+    }
+}
+
+/// What is built in may have a folder, too, but no state.
+fn is_loaded(module: &str) -> bool {
+    Path::new("/sys/module").join(module).join("initstate").exists()
 }
 
 /// Two lines a group: names, then values.

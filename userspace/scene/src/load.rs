@@ -6,9 +6,10 @@ use std::net::Ipv6Addr;
 
 use serde_json::{Value, json};
 
-use crate::net::{PEER, PMACCTD, ROUTER};
+use crate::anycast::net::{BIRD, GOBGP, OVS, PEER, PMACCTD, ROUTER};
 
-/// Replayed exporters of one kind: IPv4 and IPv6 addresses, messages or datagrams per second.
+/// Replayed exporters of one kind: IPv4 and IPv6 addresses, messages or datagrams per second. Some of
+/// the IPFIX exporters are routers that speak BMP, too.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     name: &'static str,
@@ -29,17 +30,23 @@ pub(crate) struct Load {
     pub churn: u32,
 }
 
+/// Observation domains of an exporter in the phases about maps.
+pub(crate) const DOMAINS: u64 = 2;
+
+/// Routers of each family that speak BMP and export IPFIX.
+const BOTH: [u32; 2] = [15, 5];
+
 const BMP: &str = "chunk = \"random\"\npeers = 2\nlarge_every = 100\n";
 const FLOW: &str = "templates = \"once\"\ndomains = 2\nrecords = 8\n";
 const NOTIF: &str = "segment_every = 8\n";
 
 impl Load {
-    /// The load of the demo: 203 replayed exporters, 68 of them BMP sessions.
+    /// The load of the demo: 203 replayed addresses, 68 of them with BMP sessions.
     pub(crate) fn full() -> Self {
         Self {
             kinds: [
                 Kind { name: "bmp", port: 1790, v4: 44, v6: 24, rate: 280, more: BMP },
-                Kind { name: "ipfix", port: 4739, v4: 45, v6: 15, rate: 45, more: FLOW },
+                Kind { name: "ipfix", port: 4739, v4: 60, v6: 20, rate: 60, more: FLOW },
                 Kind { name: "netflow9", port: 2055, v4: 30, v6: 10, rate: 30, more: FLOW },
                 Kind { name: "notif", port: 10003, v4: 25, v6: 10, rate: 25, more: NOTIF },
             ],
@@ -99,6 +106,22 @@ impl Load {
         text
     }
 
+    /// The load of the phases about maps: IPFIX exporters only, each with [`DOMAINS`] domains that
+    /// take turns, and their number.
+    pub(crate) fn maps_toml(&self) -> (String, u64) {
+        let ipfix = &self.kinds[1];
+        let kind = Kind { v4: 2 * ipfix.v4, v6: 2 * ipfix.v6, ..*ipfix };
+        let count = kind.v4 + kind.v6;
+        let (name, port, rate) = (kind.name, kind.port, 2 * count);
+        let text = format!(
+            "seed = 1\n[[{name}]]\nexporters = {count}\nsources = {:?}\ntarget = \
+             [\"192.0.2.1:{port}\", \"[2001:db8:ffff::1]:{port}\"]\nrate = {rate}\n\
+             templates = \"once\"\ndomains = {DOMAINS}\nrecords = 1\n",
+            addresses(1, &kind)
+        );
+        (text, count.into())
+    }
+
     /// Every exporter of the scene, for `phase.json`.
     pub(crate) fn exporters(&self) -> Vec<Value> {
         let entry =
@@ -110,21 +133,36 @@ impl Load {
             .flat_map(|(index, kind)| {
                 addresses(index, kind).into_iter().map(|addr| (addr, kind.name))
             })
+            // A router with both is one exporter, listed by its session.
+            .filter(|(addr, kind)| *kind == "bmp" || !self.speaks_bmp(addr))
             .map(|(addr, kind)| entry(&addr, kind, "replay"))
             .collect();
         list.push(entry(ROUTER, "bmp", "frr"));
+        list.push(entry(GOBGP, "bmp", "gobgp"));
+        list.push(entry(BIRD, "bmp", "bird"));
+        list.push(entry(OVS, "ipfix", "ovs"));
         list.push(entry(PEER, "ipfix", "softflowd"));
         list.push(entry(PMACCTD, "netflow9", "pmacctd"));
         list
     }
 }
 
-/// `10.8.K.1…` and `2001:db8:8:K::1…`, K being the place of the kind.
+impl Load {
+    fn speaks_bmp(&self, addr: &str) -> bool {
+        addresses(0, &self.kinds[0]).iter().any(|one| one == addr)
+    }
+}
+
+/// `10.8.K.1…` and `2001:db8:8:K::1…`, K being the place of the kind; the first IPFIX exporters have
+/// the addresses of BMP routers.
 fn addresses(index: usize, kind: &Kind) -> Vec<String> {
-    let v4 = (1..=kind.v4).map(|host| format!("10.8.{index}.{host}"));
+    let [both4, both6] = if index == 1 { BOTH } else { [0, 0] };
+    let of = |host, both| if host <= both { 0 } else { index };
+    let v4 = (1..=kind.v4).map(|host| format!("10.8.{}.{host}", of(host, both4)));
     let v6 = (1..=kind.v6)
         .map(|host| {
-            Ipv6Addr::from(0x2001_0db8_0008_u128 << 80 | (index as u128) << 64 | u128::from(host))
+            let net = of(host, both6) as u128;
+            Ipv6Addr::from(0x2001_0db8_0008_u128 << 80 | net << 64 | u128::from(host))
         })
         .map(|address| address.to_string());
     v4.chain(v6).collect()
@@ -143,5 +181,8 @@ mod tests {
         assert_eq!(unique.len(), exporters.len());
         assert!(exporters.len() >= 200 && load.sessions() >= 64 && load.routes >= 5000);
         assert!(exporters.iter().any(|one| one["addr"] == "2001:db8:8::18"));
+        let ipfix = addresses(1, &load.kinds[1]);
+        let both = ipfix.iter().filter(|addr| load.speaks_bmp(addr)).count() as u32;
+        assert_eq!(both, BOTH[0] + BOTH[1]);
     }
 }

@@ -12,7 +12,6 @@ mod error;
 mod get;
 mod kernel;
 mod load;
-mod net;
 mod outputs;
 mod phase;
 mod process;

@@ -61,8 +61,7 @@ impl Outputs {
     /// Reads what has been added since the last call.
     pub(crate) fn refresh(&mut self) {
         self.last = Some(Instant::now());
-        let Ok(entries) = fs::read_dir(&self.dir) else { return };
-        for path in entries.flatten().map(|entry| entry.path()) {
+        for path in files(&self.dir) {
             let Some(kind) = path.file_name().and_then(|name| name.to_str()).and_then(|name| {
                 name.ends_with(".jsonl")
                     .then(|| name.split('-').next().map(str::to_owned))
@@ -114,6 +113,19 @@ impl Outputs {
     pub(crate) fn found(&self, index: usize) -> u64 {
         self.watched.get(index).map_or(0, |watched| watched.found)
     }
+}
+
+/// The files in `dir` and one level below it: each server has a folder of its own.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let list = |dir: &Path| -> Vec<PathBuf> {
+        fs::read_dir(dir)
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default()
+    };
+    let (folders, mut files): (Vec<_>, Vec<_>) =
+        list(dir).into_iter().partition(|path| path.is_dir());
+    files.extend(folders.iter().flat_map(|folder| list(folder)));
+    files
 }
 
 /// True when `needle` is near the start of a line, where the exporter stands.

@@ -2,25 +2,27 @@
 //! One phase of the scene: steady state, a crash, the return, a planned drain, the end.
 
 mod failures;
+mod maps;
+mod servers;
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::anycast::net::{BIRD, EDGE_UPLINK, GOBGP, Net, OVS, PEER, PMACCTD, ROUTER};
+use crate::anycast::routing::Routing;
+use crate::anycast::server::Announce;
 use crate::bpffs::BpfFs;
 use crate::capture::Capture;
-use crate::collectors::{BMP_PORT, Collector, INSTANCES, Spec, UDP_PORTS};
+use crate::collectors::{BMP_PORT, Collector, INSTANCES, Member, Policy, Spec, UDP_PORTS, tables};
 use crate::error::{Error, Result, at};
-use crate::kernel;
 use crate::load::Load;
-use crate::net::{Net, PEER, PMACCTD, ROUTER, UPLINK};
 use crate::outputs::Outputs;
 use crate::programs::Programs;
 use crate::progress::{Progress, until};
-use crate::sockets::Tables;
 use crate::timeline::{Timeline, now_us};
 
 /// Patience for conditions that depend on the programs' speed; generous, emulation is slow.
@@ -30,8 +32,15 @@ const QUIET: Duration = Duration::from_millis(1500);
 /// Messages each replayed exporter sends between two events: one more than needed, since the
 /// counters that are looked at are up to a second old.
 const ROUNDS: u64 = 2;
-/// The exporters that are real programs: FRR, softflowd, pmacctd.
-const WATCHED: [(&str, &str); 3] = [("bmp", ROUTER), ("journal", PEER), ("journal", PMACCTD)];
+/// The exporters that are real programs: FRR, GoBGP, BIRD, softflowd, pmacctd, Open vSwitch.
+const WATCHED: [(&str, &str); 6] = [
+    ("bmp", ROUTER),
+    ("bmp", GOBGP),
+    ("bmp", BIRD),
+    ("journal", PEER),
+    ("journal", PMACCTD),
+    ("journal", OVS),
+];
 /// Lines of each of them between two events.
 const HEARD: u64 = 2;
 
@@ -43,6 +52,10 @@ pub(crate) struct Stage<'a> {
     pub load: &'a Load,
     /// The program under test.
     pub telesteer: &'a str,
+    /// The kernel policy of the phases that have one.
+    pub policy: &'a Policy,
+    /// The routing daemons.
+    pub routing: &'a RefCell<Routing>,
 }
 
 /// A phase being played.
@@ -54,9 +67,13 @@ pub(crate) struct Phase<'a> {
     progress: &'a mut Progress,
     timeline: Timeline,
     collectors: Vec<Collector>,
+    /// By server, the first is `s1`.
+    announcers: Vec<Option<Announce>>,
     programs: Option<Programs>,
     outputs: Outputs,
     policy: Option<String>,
+    /// A collector has died.
+    crashed: bool,
 }
 
 /// Plays `spec` in `dir`.
@@ -65,6 +82,34 @@ pub(crate) fn play(
     spec: Spec,
     dir: &Path,
     progress: &mut Progress,
+) -> Result<()> {
+    run(stage, spec, dir, progress, |phase| phase.play())
+}
+
+/// Plays a short phase about maps, see [`maps`].
+pub(crate) fn compare(
+    stage: &Stage<'_>,
+    spec: Spec,
+    dir: &Path,
+    progress: &mut Progress,
+) -> Result<()> {
+    run(
+        stage,
+        spec,
+        dir,
+        progress,
+        |phase| {
+            if spec.weighted { phase.spread() } else { phase.compare() }
+        },
+    )
+}
+
+fn run(
+    stage: &Stage<'_>,
+    spec: Spec,
+    dir: &Path,
+    progress: &mut Progress,
+    script: impl FnOnce(&mut Phase<'_>) -> Result<()>,
 ) -> Result<()> {
     for folder in ["out", "state", "log", "conf"] {
         let path = dir.join(folder);
@@ -78,11 +123,13 @@ pub(crate) fn play(
         progress,
         timeline: Timeline::create(dir, spec.name)?,
         collectors: Vec::new(),
+        announcers: Vec::new(),
         programs: None,
         outputs: Outputs::new(&dir.join("out"), &WATCHED),
         policy: None,
+        crashed: false,
     };
-    let played = phase.play();
+    let played = script(&mut phase);
     if let Err(error) = &played {
         phase.timeline.event("error", json!({ "what": error.to_string() }));
     }
@@ -93,18 +140,13 @@ impl Phase<'_> {
     fn play(&mut self) -> Result<()> {
         self.step("begins");
         self.timeline.event("phase_start", json!({}));
-        let mut capture = Capture::start(&self.stage.net.router, UPLINK, &self.dir, "exporters")?;
+        let stage = self.stage;
+        let mut capture = Capture::start(&stage.net.edge, EDGE_UPLINK, &self.dir, "exporters")?;
         until("tcpdump to listen", PATIENCE_S, || Ok((capture.listening()?, String::new())))?;
         self.timeline.event("capture_start", json!({}));
-        for instance in INSTANCES {
-            self.start_collector(instance, 1, "collector_start")?;
-        }
-        for index in 0..self.collectors.len() {
-            self.await_ready(index, "collector_ready")?;
-        }
+        self.servers()?;
         let before = self.counters();
         self.timeline.event("senders_start", json!({}));
-        let stage = self.stage;
         self.programs = Some(Programs::start(stage.net, stage.load, &self.dir, stage.telesteer)?);
         self.steady()?;
         let killed = self.crash()?;
@@ -112,9 +154,16 @@ impl Phase<'_> {
         let drained = self.drain(killed)?;
         self.finish()?;
         let after = self.counters();
-        self.end_collectors()?;
+        let members = self.members();
+        // Before the routes: what a sender could not say now it would say in the next phase.
         let said = self.programs.take().map(Programs::finish).transpose()?;
         self.write("replay.json", &said.unwrap_or_default())?;
+        self.until("the senders' sessions to end", |phase| {
+            let sessions = phase.sessions().map(|(_, sessions)| sessions).sum::<usize>();
+            Ok((sessions == 0, format!("{sessions} left")))
+        })?;
+        self.leave_all()?;
+        self.end_collectors()?;
         self.write("capture.json", &capture.finish()?)?;
         self.timeline.event("capture_stop", json!({}));
         self.write("netstat.json", &json!({ "before": before, "after": after }))?;
@@ -122,41 +171,15 @@ impl Phase<'_> {
             "phase.json",
             &json!({
                 "name": self.spec.name, "steering": self.spec.steering, "takeover": self.spec.takeover,
-                "policy": self.policy, "instances": INSTANCES, "killed": killed, "drained": drained,
+                "policy": self.policy, "instances": INSTANCES, "servers": stage.net.servers.len(),
+                "killed": killed.instance, "killed_server": killed.server,
+                "drained": drained.instance, "drained_server": drained.server, "members": members,
+                "deadline_ms": self.deadline().as_millis() as u64,
                 "exporters": stage.load.exporters(), "frr_routes": stage.load.routes,
             }),
         )?;
         self.timeline.event("phase_end", json!({}));
         self.step("ends");
-        Ok(())
-    }
-
-    fn start_collector(&mut self, instance: u32, nth: u32, event: &str) -> Result<()> {
-        let collector = Collector::start(
-            &self.stage.net.server,
-            self.spec,
-            &self.dir,
-            self.bpf.path(),
-            self.stage.telesteer,
-            instance,
-            nth,
-        )?;
-        self.timeline.event(event, json!({ "instance": instance, "pid": collector.process.pid() }));
-        self.collectors.push(collector);
-        Ok(())
-    }
-
-    fn await_ready(&mut self, index: usize, event: &str) -> Result<()> {
-        let mut words = String::new();
-        let what = format!("collector {} to be ready", self.collectors[index].instance);
-        self.until(&what, |phase| {
-            words = phase.collectors[index].ready()?.unwrap_or_default();
-            Ok((!words.is_empty(), phase.collectors[index].process.talk()))
-        })?;
-        let (instance, pid) =
-            (self.collectors[index].instance, self.collectors[index].process.pid());
-        self.timeline.event(event, json!({ "instance": instance, "pid": pid, "words": words }));
-        self.policy = Some(words);
         Ok(())
     }
 
@@ -192,6 +215,11 @@ impl Phase<'_> {
             programs.pause();
         }
         self.timeline.event("senders_stopped", json!({}));
+        self.quiet()
+    }
+
+    /// Until what has been sent has been written.
+    fn quiet(&mut self) -> Result<()> {
         let mut before = (0, 0);
         let mut since = now_us();
         self.until("the outputs to be quiet", |phase| {
@@ -207,28 +235,6 @@ impl Phase<'_> {
         Ok(())
     }
 
-    fn end_collectors(&mut self) -> Result<()> {
-        for index in 0..self.collectors.len() {
-            self.save_status(index, "end")?;
-        }
-        self.timeline.event("collectors_stop", json!({}));
-        for collector in &self.collectors {
-            collector.process.signal(Signal::TERM);
-        }
-        for mut collector in std::mem::take(&mut self.collectors) {
-            let status = collector.process.reap(Duration::from_secs(PATIENCE_S));
-            if status.and_then(|status| status.code()) != Some(0) {
-                let what = format!("collector {} after SIGTERM", collector.instance);
-                return Err(Error::Odd {
-                    what,
-                    why: format!("{status:?}: {}", collector.process.talk()),
-                });
-            }
-        }
-        self.timeline.event("collectors_stopped", json!({}));
-        Ok(())
-    }
-
     /// Until every replayed session is connected.
     fn all_connected(&mut self) -> Result<()> {
         let sessions = self.stage.load.sessions();
@@ -241,20 +247,26 @@ impl Phase<'_> {
 
     /// Until the load has gone on for so long that every exporter has sent something.
     ///
-    /// The real programs must have been heard, too, where nobody is refused.
+    /// The real programs must have been heard, too, where nobody is refused. Once sessions may have
+    /// been lost only those without one: BIRD 3.1, whose session has ended, opens another ten seconds
+    /// later and says nothing in it but its Initiation.
     fn rounds(&mut self) -> Result<()> {
         let rounds = self.stage.load.rounds();
         let sent = |phase: &Self, name| phase.programs.as_ref().map_or(0, |one| one.counter(name));
         let goals = rounds.map(|(name, exporters)| (name, sent(self, name) + ROUNDS * exporters));
         self.outputs.refresh();
-        let heard = [0, 1, 2].map(|index| self.outputs.found(index));
-        let refuses = self.spec.refuses;
+        let lost = self.crashed && self.spec.takeover == "off";
+        let ignored = |index: usize| self.spec.refuses || lost && WATCHED[index].0 == "bmp";
+        let waited: Vec<usize> = (0..WATCHED.len()).filter(|&index| !ignored(index)).collect();
+        let before: Vec<u64> = waited.iter().map(|&index| self.outputs.found(index)).collect();
         self.until("every exporter to go on", |phase| {
             phase.outputs.refresh_if_old();
-            let now = [0, 1, 2].map(|index| phase.outputs.found(index));
-            let silent = now.iter().zip(heard).any(|(now, before)| *now < before + HEARD);
+            let heard: Vec<u64> =
+                waited.iter().zip(&before).map(|(&i, was)| phase.outputs.found(i) - was).collect();
+            let silent = heard.iter().any(|&lines| lines < HEARD);
             let short = goals.iter().any(|&(name, goal)| sent(phase, name) < goal);
-            Ok((!short && (refuses || !silent), format!("goals {goals:?}, heard {now:?}")))
+            let seen = format!("goals {goals:?}, heard {heard:?} of {waited:?}");
+            Ok((!short && !silent, seen))
         })
     }
 
@@ -266,6 +278,10 @@ impl Phase<'_> {
     ) -> Result<()> {
         until(&format!("{what} (phase {})", self.spec.name), PATIENCE_S, || {
             self.progress.go_on()?;
+            self.stage.routing.borrow_mut().must_run()?;
+            for announce in self.announcers.iter_mut().flatten() {
+                announce.process.must_run()?;
+            }
             if let Some(programs) = &mut self.programs {
                 programs.must_run()?;
             }
@@ -281,31 +297,36 @@ impl Phase<'_> {
         })
     }
 
-    /// Bytes and datagrams that wait in the server's sockets.
+    /// Bytes and datagrams that wait in the servers' sockets.
     fn unread(&self) -> u64 {
-        let Some(one) = self.collectors.first() else { return 0 };
-        let tables = Tables::all(one.process.pid());
-        let tcp = tables.tcp.iter().filter(|one| one.local.1 == BMP_PORT);
-        let udp = tables.udp.iter().filter(|one| UDP_PORTS.contains(&one.local.1));
-        tcp.chain(udp).map(|one| one.rx_queue).sum()
+        let of = |tables: &crate::sockets::Tables| -> u64 {
+            let tcp = tables.tcp.iter().filter(|one| one.local.1 == BMP_PORT);
+            let udp = tables.udp.iter().filter(|one| UDP_PORTS.contains(&one.local.1));
+            tcp.chain(udp).map(|one| one.rx_queue).sum()
+        };
+        tables(&self.collectors, true).values().map(of).sum()
     }
 
-    fn counters(&self) -> Value {
-        self.collectors.first().map(|one| kernel::counters(one.process.pid())).unwrap_or_default()
+    /// How long the policy of this phase may keep live exporters from one that joins.
+    fn deadline(&self) -> Duration {
+        match self.spec.steering {
+            "policy" => Duration::from_millis(self.stage.policy.deadline_ms),
+            _ => Duration::ZERO,
+        }
     }
 
-    fn index(&self, instance: u32) -> Result<usize> {
-        self.collectors.iter().position(|one| one.instance == instance).ok_or_else(|| Error::Odd {
-            what: format!("collector {instance}"),
+    fn index(&self, member: Member) -> Result<usize> {
+        self.collectors.iter().position(|one| one.member == member).ok_or_else(|| Error::Odd {
+            what: format!("collector {member}"),
             why: "does not run".to_owned(),
         })
     }
 
     fn save_status(&self, index: usize, when: &str) -> Result<()> {
-        let collector = &self.collectors[index];
-        match collector.status(self.stage.net) {
+        let Member { server, instance } = self.collectors[index].member;
+        match self.collectors[index].status() {
             Some(status) => {
-                self.write(&format!("status-{}-{when}.json", collector.instance), &status)
+                self.write(&format!("status-s{server}-{instance}-{when}.json"), &status)
             }
             None => Ok(()),
         }
@@ -327,16 +348,19 @@ impl Phase<'_> {
         self.progress.step(&format!("{}: {text}", self.spec.name));
     }
 
+    /// The sessions each collector has accepted.
+    fn sessions(&self) -> impl Iterator<Item = (Member, usize)> {
+        let tables = tables(&self.collectors, false);
+        self.collectors.iter().filter_map(move |one| {
+            Some((one.member, one.queues(tables.get(&one.member.server)?).sessions()))
+        })
+    }
+
     /// Sessions by collector, what was lost, what was sent and written.
     fn state(&mut self) -> String {
         self.outputs.refresh();
-        let first = self.collectors.first();
-        let tables = first.map(|one| Tables::tcp(one.process.pid())).unwrap_or_default();
-        let held: Vec<String> = self
-            .collectors
-            .iter()
-            .map(|one| format!("{}:{}", one.instance, one.queues(&tables).sessions()))
-            .collect();
+        let held: Vec<String> =
+            self.sessions().map(|(member, sessions)| format!("{member}:{sessions}")).collect();
         let count =
             |pointer| self.programs.as_ref().map_or(0, |programs| programs.counter(pointer));
         let datagrams = self.programs.as_ref().map_or(0, Programs::datagrams);

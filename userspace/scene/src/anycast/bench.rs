@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::capture::Capture;
-use crate::collectors::{Collector, Spec};
+use crate::collectors::{Collector, INSTANCES, Launch, Member, Policy, Spec};
 use crate::error::{Result, at};
 use crate::kernel;
 use crate::process::Process;
@@ -29,8 +29,6 @@ use super::net::{ANYCAST, EDGE_UPLINK, Net, SERVER_LINK};
 use super::routing::{Routing, core_hops, hops_to, same_links};
 use super::server::Announce;
 
-/// Collectors on each server.
-const INSTANCES: [u32; 3] = [1, 2, 3];
 /// The server that leaves.
 const LEAVES: usize = 1;
 /// Patience for a condition.
@@ -38,7 +36,7 @@ const PATIENCE_S: u64 = 240;
 /// Messages of each exporter after each event. One more than needed: counters are a second old.
 const ROUNDS: u64 = 4;
 /// How collectors steer: the best this kernel has.
-const SPEC: Spec = Spec { name: "anycast", steering: "auto", takeover: "auto", refuses: false };
+const SPEC: Spec = Spec::plain("anycast", "auto", "auto");
 
 /// Arguments of `telesteer-scene bench-anycast`.
 #[derive(Debug, clap::Args)]
@@ -94,7 +92,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     write(&out, "anycast.json", &scene)?;
     let log = out.join("log");
     fs::create_dir_all(&log).with_context(|| format!("make {}", log.display()))?;
-    let net = Net::build(args.servers).context("the scene's network")?;
+    let net = Net::build(args.servers, false).context("the scene's network")?;
     let routing = Routing::start(&net, &log).context("routing")?;
     let mut stage = Stage {
         args,
@@ -165,24 +163,17 @@ struct Senders {
 impl Stage<'_> {
     /// Collectors, then announcers, until the core has a route to every server.
     fn servers(&mut self) -> Result<()> {
-        for (number, space) in (1..).zip(&self.net.servers) {
-            let dir = self.out.join(format!("s{number}"));
-            for folder in ["out", "state", "log"] {
-                let path = dir.join(folder);
-                fs::create_dir_all(&path).map_err(at(&path))?;
-            }
-            for instance in INSTANCES {
-                let none = Path::new("");
-                self.collectors.push(Collector::start(
-                    space,
-                    SPEC,
-                    &dir,
-                    none,
-                    self.telesteer,
-                    instance,
-                    1,
-                )?);
-            }
+        let policy = Policy { name: String::new(), deadline_ms: 0 };
+        let launch = Launch {
+            servers: &self.net.servers,
+            spec: SPEC,
+            policy: &policy,
+            dir: self.out,
+            bpf: Path::new(""),
+            telesteer: self.telesteer,
+        };
+        for member in Member::all(self.args.servers) {
+            self.collectors.push(Collector::start(&launch, member, 1)?);
         }
         let mut ready = 0;
         self.until("the collectors to be ready", |stage| {
@@ -209,7 +200,7 @@ impl Stage<'_> {
     }
 
     fn announce(&mut self, number: usize) -> Result<()> {
-        let log = self.out.join(format!("s{number}/log/announce.stderr"));
+        let log = self.out.join(format!("log/announce-s{number}.stderr"));
         let (space, speaker) = (&self.net.servers[number - 1], &self.routing.speakers[number - 1]);
         let started = Announce::start(self.telesteer, space, speaker, &INSTANCES, &log)?;
         self.announcers[number - 1] = Some(started);

@@ -11,6 +11,24 @@ use crate::process::{run, run_with_input};
 pub(crate) const ANYCAST: [&str; 2] = ["192.0.2.1", "2001:db8:ffff::1"];
 /// The prefixes that are announced.
 pub(crate) const PREFIXES: [&str; 2] = ["192.0.2.1/32", "2001:db8:ffff::1/128"];
+/// The router's address FRR's BMP comes from.
+pub(crate) const ROUTER: &str = "10.9.0.1";
+/// The router's address towards the peer.
+pub(crate) const ROUTER_INSIDE: [&str; 2] = ["10.10.0.1", "2001:db8:10::1"];
+/// The peer: BGP speaker, traffic, softflowd.
+pub(crate) const PEER: &str = "10.10.0.2";
+/// The router's address pmacctd exports from.
+pub(crate) const PMACCTD: &str = "10.8.255.1";
+/// The routers that are GoBGP and BIRD, and the switch that is Open vSwitch.
+pub(crate) const GOBGP: &str = "10.9.31.1";
+pub(crate) const BIRD: &str = "10.9.32.1";
+pub(crate) const OVS: &str = "10.9.33.1";
+/// In the router across the switch, seen from the peer.
+pub(crate) const ROUTER_SWITCHED: &str = "10.12.0.2";
+/// The peer's link.
+pub(crate) const PEER_LINK: &str = "t1";
+/// The switch's ports, towards the peer and the router.
+pub(crate) const OVS_PORTS: [&str; 2] = ["oa", "ob"];
 /// The edge's link to the core: every packet of every exporter passes here once.
 pub(crate) const EDGE_UPLINK: &str = "core";
 /// A server's link to the core.
@@ -27,7 +45,22 @@ pub(crate) struct Net {
     pub core: String,
     /// Hold the collectors; the first is `s1`.
     pub servers: Vec<String>,
+    /// What there is besides, if asked for.
+    pub routers: Option<Routers>,
     all: Vec<String>,
+}
+
+/// Namespaces of real routers.
+#[derive(Clone, Debug)]
+pub(crate) struct Routers {
+    /// Feeds routes and traffic to the router.
+    pub peer: String,
+    /// GoBGP.
+    pub gobgp: String,
+    /// BIRD.
+    pub bird: String,
+    /// Open vSwitch.
+    pub ovs: String,
 }
 
 /// The core's address and a server's address on the link between them; IPv4, then IPv6.
@@ -41,24 +74,35 @@ pub(crate) const EDGE_LINK: [(&str, &str); 2] =
     [("10.9.10.1", "10.9.10.2"), ("2001:db8:9:10::1", "2001:db8:9:10::2")];
 
 impl Net {
-    /// Builds the scene's network with so many servers.
-    pub(crate) fn build(servers: usize) -> Result<Self> {
+    /// Builds the scene's network with so many servers, with or without real routers.
+    pub(crate) fn build(servers: usize, routers: bool) -> Result<Self> {
         let name = |part: &str| format!("telesteer-{}-{part}", std::process::id());
         let mut net = Self {
             router: name("router"),
             edge: name("edge"),
             core: name("core"),
             servers: (1..=servers).map(|number| name(&format!("s{number}"))).collect(),
+            routers: routers.then(|| Routers {
+                peer: name("peer"),
+                gobgp: name("gobgp"),
+                bird: name("bird"),
+                ovs: name("ovs"),
+            }),
             all: Vec::new(),
         };
         let spaces = [&net.router, &net.edge, &net.core].into_iter().chain(&net.servers);
+        let more = net.routers.iter().flat_map(|all| [&all.peer, &all.gobgp, &all.bird, &all.ovs]);
+        let spaces = spaces.chain(more);
         for space in spaces.cloned().collect::<Vec<_>>() {
             run(&["ip", "netns", "add", &space])?;
             net.all.push(space);
         }
         net.links()?;
         net.exporters()?;
-        net.routers()?;
+        net.backbone()?;
+        if let Some(routers) = net.routers.clone() {
+            net.real_routers(&routers)?;
+        }
         for number in 1..=servers {
             net.server(number)?;
         }
@@ -89,7 +133,66 @@ impl Net {
         )
     }
 
-    fn routers(&self) -> Result<()> {
+    /// Peer, GoBGP, BIRD and Open vSwitch with their links.
+    fn real_routers(&self, all: &Routers) -> Result<()> {
+        let mut edge = String::new();
+        for (space, link, near) in
+            [(&all.gobgp, "xg", GOBGP), (&all.bird, "xb", BIRD), (&all.ovs, "xo", OVS)]
+        {
+            let net = near.rsplit_once('.').map_or(near, |(net, _)| net);
+            let _ = write!(
+                edge,
+                "link add {link} type veth peer name x0 netns {space}\nlink set {link} up\n\
+                 addr add {net}.2/30 dev {link}\n"
+            );
+        }
+        edge.push_str("route add 10.10.0.0/24 via 10.9.0.1\n");
+        batch(&self.edge, &edge)?;
+        for (space, near) in [(&all.gobgp, GOBGP), (&all.bird, BIRD), (&all.ovs, OVS)] {
+            let net = near.rsplit_once('.').map_or(near, |(net, _)| net);
+            batch(
+                space,
+                &format!(
+                    "link set lo up\nlink set x0 up\naddr add {near}/30 dev x0\n\
+                     route add default via {net}.2\n\
+                     addr add 10.11.0.1/32 dev lo\naddr add 10.11.0.2/32 dev lo\n"
+                ),
+            )?;
+        }
+        let [inside4, inside6] = ROUTER_INSIDE;
+        let [port_a, port_b] = OVS_PORTS;
+        batch(
+            &all.peer,
+            &format!(
+                "link set lo up\nlink add {PEER_LINK} type veth peer name t0 netns {router}\n\
+                 link add o0 type veth peer name {port_a} netns {ovs}\n\
+                 link set {PEER_LINK} up\nlink set o0 up\n\
+                 addr add {PEER}/24 dev {PEER_LINK}\n\
+                 addr add 2001:db8:10::2/64 dev {PEER_LINK} nodad\n\
+                 addr add 10.12.0.1/24 dev o0\nroute add default via {inside4}\n",
+                router = self.router,
+                ovs = all.ovs,
+            ),
+        )?;
+        batch(
+            &self.router,
+            &format!(
+                "link add o1 type veth peer name {port_b} netns {ovs}\n\
+                 link set t0 up\nlink set o1 up\naddr add {inside4}/24 dev t0\n\
+                 addr add {inside6}/64 dev t0 nodad\naddr add {PMACCTD}/32 dev lo\n\
+                 addr add {ROUTER_SWITCHED}/24 dev o1\n",
+                ovs = all.ovs,
+            ),
+        )?;
+        batch(&all.ovs, &format!("link set {port_a} up\nlink set {port_b} up\n"))?;
+        // The switch hands on what it gets from the links as it is, so checksums must be there.
+        for (space, link) in [(&all.peer, "o0"), (&self.router, "o1")] {
+            run(&["ip", "netns", "exec", space, "ethtool", "-K", link, "tx", "off"])?;
+        }
+        sysctl(&self.router, &["net.ipv4.ip_forward=1"])
+    }
+
+    fn backbone(&self) -> Result<()> {
         let [(edge4, core4), (edge6, core6)] = EDGE_LINK;
         batch(
             &self.edge,
@@ -103,8 +206,7 @@ impl Net {
         let mut lines = format!(
             "link set lo up\nlink set edge up\n\
              addr add {core4}/30 dev edge\naddr add {core6}/64 dev edge nodad\n\
-             route add 10.8.0.0/16 via {edge4}\nroute add 2001:db8:8::/48 via {edge6}\n\
-             route add 10.9.0.0/30 via {edge4}\nroute add 2001:db8:9::/64 via {edge6}\n"
+             route add default via {edge4}\nroute add default via {edge6}\n"
         );
         for number in 1..=self.servers.len() {
             let [(near4, _), (near6, _)] = server_link(number);

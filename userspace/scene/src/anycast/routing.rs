@@ -48,8 +48,6 @@ impl Routing {
         let dir = PathBuf::from(format!("/run/telesteer-frr-{}", std::process::id()));
         let mut routing =
             Self { daemons: Vec::new(), speakers: Vec::new(), dir, run_dirs: Vec::new() };
-        routing.router(&net.edge, "edge", &edge_conf(), log)?;
-        routing.router(&net.core, "core", &core_conf(net.servers.len()), log)?;
         for (number, space) in (1..).zip(&net.servers) {
             let asn = SERVER_AS + number as u32;
             let name = format!("s{number}");
@@ -65,6 +63,8 @@ impl Routing {
                 routing.speakers.push(Speaker::GoBgp);
             }
         }
+        let (edge, core) = (edge_conf(), core_conf(net.servers.len()));
+        routing.routers([(&net.edge, "edge", edge), (&net.core, "core", core)], log)?;
         Ok(routing)
     }
 
@@ -73,29 +73,40 @@ impl Routing {
         self.daemons.iter_mut().try_for_each(Process::must_run)
     }
 
-    /// Starts FRR with zebra in `space`.
+    /// Starts FRR with zebra in each of these namespaces, side by side.
     ///
     /// mgmtd is part of it: without one zebra tries ten times a second and more to tell it about
     /// every link, which costs a twentieth of a processor.
-    fn router(&mut self, space: &str, name: &str, conf: &str, log: &Path) -> Result<()> {
-        let conf = self.file(name, "bgpd.conf", conf)?;
-        let pathspace = format!("telesteer-{}-{name}", std::process::id());
-        let run_dir = PathBuf::from("/run/frr").join(&pathspace);
-        fs::create_dir_all(&run_dir).map_err(at(&run_dir))?;
-        self.run_dirs.push(run_dir.clone());
-        // They give up root for this user, whom bgpd's -S spares.
-        run(&["chown", "-R", "frr:frr", &run_dir.to_string_lossy()])?;
+    fn routers(&mut self, all: [(&str, &str, String); 2], log: &Path) -> Result<()> {
+        let mut routers = Vec::new();
+        for (space, name, conf) in all {
+            let conf = self.file(name, "bgpd.conf", &conf)?;
+            let pathspace = format!("telesteer-{}-{name}", std::process::id());
+            let run_dir = PathBuf::from("/run/frr").join(&pathspace);
+            fs::create_dir_all(&run_dir).map_err(at(&run_dir))?;
+            self.run_dirs.push(run_dir.clone());
+            // They give up root for this user, whom bgpd's -S spares.
+            run(&["chown", "-R", "frr:frr", &run_dir.to_string_lossy()])?;
+            routers.push((space, name, conf, pathspace, run_dir));
+        }
         let quiet = ["--log", "stdout", "--log-level", "emergencies"];
         for (daemon, socket) in [("mgmtd", "mgmtd_be.sock"), ("zebra", "zserv.api")] {
-            let argv = [&["-N", &pathspace, "-P", "0"][..], &quiet].concat();
-            self.daemon(space, name, daemon, &argv, log)?;
-            let path = run_dir.join(socket);
-            until(&format!("{daemon} of {name}"), PATIENCE_S, || {
-                Ok((path.exists(), String::new()))
-            })?;
+            for (space, name, _, pathspace, _) in &routers {
+                let argv = [&["-N", pathspace, "-P", "0"][..], &quiet].concat();
+                self.daemon(space, name, daemon, &argv, log)?;
+            }
+            for (_, name, _, _, run_dir) in &routers {
+                let path = run_dir.join(socket);
+                until(&format!("{daemon} of {name}"), PATIENCE_S, || {
+                    Ok((path.exists(), String::new()))
+                })?;
+            }
         }
-        let argv = ["-N", &pathspace, "-P", "0", "-S", "-f", &conf];
-        self.daemon(space, name, "bgpd", &argv, log)
+        for (space, name, conf, pathspace, _) in &routers {
+            let argv = ["-N", pathspace, "-P", "0", "-S", "-f", conf];
+            self.daemon(space, name, "bgpd", &argv, log)?;
+        }
+        Ok(())
     }
 
     /// Starts FRR's bgpd alone, which announces and installs no route; gives the folder of its socket.
@@ -178,7 +189,7 @@ fn neighbors(text: &mut String, list: &[(String, u32)]) {
     for (address, asn) in list {
         let _ = write!(
             text,
-            " neighbor {address} remote-as {asn}\n neighbor {address} timers 3 9\n \
+            " neighbor {address} remote-as {asn}\n neighbor {address} timers 10 30\n \
              neighbor {address} timers connect 1\n"
         );
     }
@@ -226,7 +237,7 @@ fn server_gobgp_conf(number: usize) -> String {
             text,
             "[[neighbors]]\n  [neighbors.config]\n    neighbor-address = \"{near}\"\n    \
              peer-as = {CORE_AS}\n  [neighbors.timers.config]\n    connect-retry = 1\n    \
-             idle-hold-time-after-reset = 1\n    hold-time = 9\n    keepalive-interval = 3\n  \
+             idle-hold-time-after-reset = 1\n    hold-time = 30\n    keepalive-interval = 10\n  \
              [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      \
              afi-safi-name = \"{family}\"\n"
         );

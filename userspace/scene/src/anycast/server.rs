@@ -42,6 +42,11 @@ impl Announce {
             "500",
             "--rise",
             "2",
+            // A busy guest answers late; nothing restarts here.
+            "--fall",
+            "10",
+            "--audit",
+            "60000",
             "--hold",
             "500",
             "--linger",
@@ -75,13 +80,20 @@ impl Announce {
     }
 
     /// Tells it to withdraw and waits for its end.
-    pub(crate) fn leave(mut self) -> Result<()> {
-        self.process.signal(Signal::TERM);
-        let status = self.process.reap(LEAVE_MAX);
-        if status.and_then(|status| status.code()) == Some(0) {
-            return Ok(());
+    pub(crate) fn leave(self) -> Result<()> {
+        Self::leave_all([self])
+    }
+
+    /// Tells all of these to withdraw and waits for their ends.
+    pub(crate) fn leave_all(all: impl IntoIterator<Item = Self>) -> Result<()> {
+        let told = all.into_iter().inspect(|one| one.process.signal(Signal::TERM));
+        for Self { mut process } in told.collect::<Vec<_>>() {
+            let status = process.reap(LEAVE_MAX);
+            if status.and_then(|status| status.code()) != Some(0) {
+                let why = format!("{status:?}: {} {}", process.last_line(), process.talk());
+                return Err(Error::Odd { what: "announce after SIGTERM".to_owned(), why });
+            }
         }
-        let why = format!("{status:?}: {} {}", self.process.last_line(), self.process.talk());
-        Err(Error::Odd { what: "announce after SIGTERM".to_owned(), why })
+        Ok(())
     }
 }
