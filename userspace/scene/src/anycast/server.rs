@@ -14,7 +14,7 @@ use super::net::PREFIXES;
 use super::routing::{GOBGP_API, Speaker};
 
 /// How long an `announce` may take to withdraw and end.
-const LEAVE_MAX: Duration = Duration::from_secs(60);
+const LEAVE_MAX: Duration = Duration::from_secs(180);
 
 /// A running `telesteer announce`.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ impl Announce {
             "300",
             "--command-limit",
             "30000",
+            "--drain-limit",
+            "120000",
             "--patience",
             "5000",
         ]
