@@ -124,6 +124,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyh
     let work = async {
         if leave_selection(&plan, all).await {
             shared.event(&Event::DrainLeft);
+            tokio::time::sleep(Duration::from_millis(shared.limits.drain_hold)).await;
         }
         // Listeners first: a sibling must be the only one left to inherit the sessions.
         drain_accept.send_replace(true);

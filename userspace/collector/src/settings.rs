@@ -97,6 +97,9 @@ pub struct Limits {
     pub checkpoint_days: u64,
     /// Seconds a planned drain may take.
     pub drain: u64,
+    /// Milliseconds in a drain between the kernel leaving a collector out and its sockets closing: for
+    /// what was on its way. Part of `drain`.
+    pub drain_hold: u64,
 }
 
 /// How exporters are spread over the collectors.
@@ -252,6 +255,7 @@ impl Default for Limits {
             checkpoint_size: 16 << 20,
             checkpoint_days: 7,
             drain: 20,
+            drain_hold: 0,
         }
     }
 }

@@ -132,8 +132,9 @@ fn telesteer(book: &mut Book, p: &Phase) {
     book.at_least("flows compared after the deadline", p.flows_mapped, 1);
     let elsewhere = p.flows_mapped_elsewhere;
     book.zero("after the deadline the map equals the one before the kill", elsewhere);
-    let left = format!("{} new", p.new_to_drained);
-    let nothing = p.drained_said_it_left && p.new_to_drained == 0;
+    let left = format!("{} new, {} offered", p.new_to_drained, p.offered_to_drained);
+    let tried = p.drained_said_it_left && p.offered_to_drained > 0;
+    let nothing = tried && p.new_to_drained == 0;
     book.put("a draining member gets nothing new", nothing, left);
     book.at_least("routers with BMP and datagrams", p.routers_with_both, 1);
     book.zero("BMP and datagrams of a router meet on one instance", p.routers_split);
@@ -164,6 +165,7 @@ mod tests {
             flows_mapped: 2,
             routers_with_both: 1,
             drained_said_it_left: true,
+            offered_to_drained: 2,
             programs: vec!["frr".to_string()],
             bmp_sessions: 10,
             bmp_streams: 10,
@@ -223,6 +225,7 @@ mod tests {
             }),
             ("a draining member gets nothing new", |p| p[2].new_to_drained = 1),
             ("a draining member gets nothing new", |p| p[2].drained_said_it_left = false),
+            ("a draining member gets nothing new", |p| p[2].offered_to_drained = 0),
             ("BMP and datagrams of a router meet on one instance", |p| p[2].routers_split = 1),
             ("every real router and exporter was received", |p| {
                 p[2].programs_silent = vec!["bird".to_string()];

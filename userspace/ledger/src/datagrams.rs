@@ -63,6 +63,9 @@ pub struct Totals {
     pub missing_lines_of_victim: u64,
     /// Sent when the drained one was no longer chosen, and yet received by it.
     pub new_to_drained: u64,
+    /// Sent then, while it still had its sockets, in flows that had been its own: what it could have
+    /// got.
+    pub offered_to_drained: u64,
 }
 
 /// Datagrams per second: instance to (second since the phase began, count).
@@ -166,6 +169,8 @@ impl Datagrams {
         let mut owners: Vec<Option<u64>> = vec![None; self.flows.len()];
         for sent in &self.sent {
             let owner = &mut owners[sent.flow as usize];
+            let leaving = left_us < sent.ts_us && sent.ts_us < timeline.drain_end_us;
+            totals.offered_to_drained += u64::from(leaving && *owner == Some(timeline.drained));
             match sent.receiver {
                 Some(instance) => {
                     totals.received += 1;

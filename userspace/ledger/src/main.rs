@@ -97,9 +97,10 @@ fn report(args: &Report) -> Result<bool> {
     let rows: Vec<Phase> = phases.iter().map(|(phase, _)| phase.clone()).collect();
     let least = Least { exporters: args.min_exporters, sessions: args.min_sessions };
     let mut verdict = claims::judge(&rows, info.complete, least);
+    let tells = rows.iter().flat_map(|row| &row.members).any(|one| !one.policies.is_empty());
     for row in &rows {
         let asked = (row.name == "telesteer").then_some(info.policy.as_str());
-        verdict.extend(members::judge(&row.name, &row.members, asked));
+        verdict.extend(members::judge(&row.name, &row.members, asked, tells));
     }
     let mut maps = Vec::new();
     for name in info.maps.iter().map(|phase| &phase.name) {

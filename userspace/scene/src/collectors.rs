@@ -16,6 +16,8 @@ use crate::sockets::{self, LISTEN, Socket, Tables};
 pub(crate) const INSTANCES: [u32; 3] = [1, 2, 3];
 /// The seed of the policy, the same everywhere: equal ids and seeds give equal maps.
 const SEED: &str = "74656c6573746565722064656d6f2121";
+/// Milliseconds a collector that drains keeps its sockets once the kernel has left it out.
+const HOLD_MS: u64 = 2000;
 /// The port of BMP.
 pub(crate) const BMP_PORT: u16 = 1790;
 /// The ports of IPFIX, NetFlow and UDP-notif.
@@ -152,9 +154,15 @@ impl Collector {
         let size = INSTANCES.len().to_string();
         let deadline = launch.policy.deadline_ms.to_string();
         let weight = if spec.weighted { instance.to_string() } else { "1".to_owned() };
+        // Long enough for every exporter to speak while a collector that drains could still hear it.
+        let conf = launch.dir.join("conf/collector.toml");
+        std::fs::write(&conf, format!("[limits]\ndrain-hold = {HOLD_MS}\n")).map_err(at(&conf))?;
+        let conf = conf.to_string_lossy().into_owned();
         let mut argv = vec![
             telesteer,
             "collect",
+            "--config",
+            &conf,
             "--instance",
             &id,
             "--steering",

@@ -141,8 +141,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let script = if maps.iter().any(|one| one.name == spec.name) { compare } else { play };
         let played = script(&stage, spec, &dir, &mut progress);
         if dir != target {
-            run_program(&["cp", "-r", &dir.to_string_lossy(), &target.to_string_lossy()])?;
+            let copied =
+                run_program(&["cp", "-r", &dir.to_string_lossy(), &target.to_string_lossy()]);
             fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
+            // What went wrong in the phase is the more important word.
+            if played.is_ok() {
+                copied?;
+            }
         }
         played.with_context(|| format!("phase {}", spec.name))?;
         drop(unloaded);

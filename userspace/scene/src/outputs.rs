@@ -77,16 +77,18 @@ impl Outputs {
     fn follow(&mut self, path: &Path, kind: &str) -> std::io::Result<()> {
         let seen = self.seen.entry(path.to_owned()).or_default();
         let mut file = File::open(path)?;
-        if file.metadata()?.len() == *seen {
+        // What is there now; what comes meanwhile is for the next look, or this one might not end.
+        let end = file.metadata()?.len();
+        if end == *seen {
             return Ok(());
         }
         file.seek(SeekFrom::Start(*seen))?;
         let mut buffer = vec![0; CHUNK];
-        loop {
+        while *seen < end {
             let length = file.read(&mut buffer)?;
             // Only whole lines, so that no line is looked at in two parts.
-            let Some(end) = buffer[..length].iter().rposition(|&byte| byte == b'\n') else { break };
-            let whole = &buffer[..=end];
+            let Some(last) = buffer[..length].iter().rposition(|&byte| byte == b'\n') else { break };
+            let whole = &buffer[..=last];
             *seen += whole.len() as u64;
             let count = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
             *self.lines.entry(kind.to_owned()).or_default() += count;

@@ -29,9 +29,11 @@ use crate::timeline::{Timeline, now_us};
 const PATIENCE_S: u64 = 240;
 /// How long the outputs must not grow to count as quiet.
 const QUIET: Duration = Duration::from_millis(1500);
-/// Messages each replayed exporter sends between two events: one more than needed, since the
-/// counters that are looked at are up to a second old.
-const ROUNDS: u64 = 2;
+/// Patience for routes: daemons and their command-line tools, one after the other.
+const ROUTES_S: u64 = 600;
+/// Messages each replayed exporter sends between two events: more than needed, since the counters
+/// that are looked at are up to a second old, and older in a guest that is busy.
+const ROUNDS: u64 = 4;
 /// The exporters that are real programs: FRR, GoBGP, BIRD, softflowd, pmacctd, Open vSwitch.
 const WATCHED: [(&str, &str); 6] = [
     ("bmp", ROUTER),
@@ -274,9 +276,19 @@ impl Phase<'_> {
     fn until(
         &mut self,
         what: &str,
+        look: impl FnMut(&mut Self) -> Result<(bool, String)>,
+    ) -> Result<()> {
+        self.until_in(PATIENCE_S, what, look)
+    }
+
+    /// As [`Phase::until`], for at most so many seconds.
+    fn until_in(
+        &mut self,
+        most_s: u64,
+        what: &str,
         mut look: impl FnMut(&mut Self) -> Result<(bool, String)>,
     ) -> Result<()> {
-        until(&format!("{what} (phase {})", self.spec.name), PATIENCE_S, || {
+        until(&format!("{what} (phase {})", self.spec.name), most_s, || {
             self.progress.go_on()?;
             self.stage.routing.borrow_mut().must_run()?;
             for announce in self.announcers.iter_mut().flatten() {

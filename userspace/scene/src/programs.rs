@@ -110,6 +110,8 @@ impl Programs {
         let own = std::env::current_exe().map_err(at(Path::new("/proc/self/exe")))?;
         let own = own.to_string_lossy().into_owned();
         let stage = Stage { net, conf: dir.join("conf"), log: dir.join("log"), telesteer };
+        // Before the load: it is four programs one after the other, and each wants the processor.
+        let switch = switch::Switch::start(&routers.ovs, &stage.log)?;
         let echo = stage.start("echo", &net.router, &[&own, "traffic", "--echo"])?;
         let mut real = stage.speakers(routers)?;
         let (routes, churn) = (load.routes.to_string(), load.churn.to_string());
@@ -121,7 +123,6 @@ impl Programs {
             &net.router,
             &[telesteer, "replay", "generate", "--config", &load_file, "--progress"],
         )?;
-        let switch = switch::Switch::start(&routers.ovs, &stage.log)?;
         // Both send their open flows when they end.
         real.insert(0, (stage.softflowd(routers)?, Pause::End(Signal::TERM)));
         let pmacctd = stage.file("pmacctd.conf", PMACCTD_CONF)?;

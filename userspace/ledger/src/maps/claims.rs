@@ -23,7 +23,9 @@ pub fn judge(maps: &[Maps], policy: &str) -> Vec<Claim> {
         };
         measured(&mut book, found);
         let asked = (name != "unloaded").then_some(policy);
-        book.0.extend(members::judge(name, &found.members, asked));
+        // Where one phase could read a policy back, every other can read that there is none.
+        let tells = maps.iter().flat_map(|one| &one.members).any(|one| !one.policies.is_empty());
+        book.0.extend(members::judge(name, &found.members, asked, tells));
         match name {
             "one-map" => one_map(&mut book, found),
             "shares" => shares(&mut book, found),
@@ -97,7 +99,9 @@ fn unloaded(book: &mut Book, maps: &Maps, with: Option<&Maps>) {
     book.put(name, "without the policy the servers' maps are not one", same < crossed, found);
     let (different, all) = with.map_or((0, 0), |with| differ(with, maps));
     let found = format!("{different} of {all} elsewhere");
-    book.put(name, "the run without the policy differs", different > 0, found);
+    // By chance two maps of n members agree in 1/n; a few strays are no other map.
+    let differs = all > 0 && 4 * different >= all;
+    book.put(name, "the run without the policy differs", differs, found);
 }
 
 #[cfg(test)]
@@ -160,7 +164,7 @@ mod tests {
     fn each_claim_can_fail() {
         type Change = fn(&mut Vec<Maps>);
         let good = good();
-        let twins: [(&str, Change); 15] = [
+        let twins: [(&str, Change); 16] = [
             ("one-map: flows were heard", |m| m[0].flows = 0),
             ("one-map: the capture lost no packet", |m| m[0].capture_drops = 1),
             ("shares: the capture is whole", |m| m[1].capture_cut = 1),
@@ -182,6 +186,9 @@ mod tests {
             ("shares: keyed by payload, the domains of an address are split", |m| m[1].split = 0),
             ("unloaded: no policy is in force, by getsockopt", |m| {
                 m[2].members = m[0].members.clone();
+            }),
+            ("unloaded: no policy is in force, by getsockopt", |m| {
+                m[2].members[0].policies.clear();
             }),
             ("unloaded: without the policy the servers' maps are not one", |m| {
                 m[2].same_instance = m[2].crossed;

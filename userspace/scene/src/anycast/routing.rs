@@ -189,7 +189,7 @@ fn neighbors(text: &mut String, list: &[(String, u32)]) {
     for (address, asn) in list {
         let _ = write!(
             text,
-            " neighbor {address} remote-as {asn}\n neighbor {address} timers 10 30\n \
+            " neighbor {address} remote-as {asn}\n neighbor {address} timers 60 180\n \
              neighbor {address} timers connect 1\n"
         );
     }
@@ -237,7 +237,7 @@ fn server_gobgp_conf(number: usize) -> String {
             text,
             "[[neighbors]]\n  [neighbors.config]\n    neighbor-address = \"{near}\"\n    \
              peer-as = {CORE_AS}\n  [neighbors.timers.config]\n    connect-retry = 1\n    \
-             idle-hold-time-after-reset = 1\n    hold-time = 30\n    keepalive-interval = 10\n  \
+             idle-hold-time-after-reset = 1\n    hold-time = 180\n    keepalive-interval = 60\n  \
              [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      \
              afi-safi-name = \"{family}\"\n"
         );

@@ -13,8 +13,9 @@ use crate::process::Process;
 use super::net::PREFIXES;
 use super::routing::{GOBGP_API, Speaker};
 
-/// How long an `announce` may take to withdraw and end.
-const LEAVE_MAX: Duration = Duration::from_secs(180);
+/// How long an `announce` may take to withdraw and end. A withdrawal through vtysh is six commands,
+/// and a command that is stopped begins anew: patience is cheaper.
+const LEAVE_MAX: Duration = Duration::from_secs(800);
 
 /// A running `telesteer announce`.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Announce {
             "2",
             // A busy guest answers late; nothing restarts here.
             "--fall",
-            "10",
+            "120",
             "--audit",
             "60000",
             "--hold",
@@ -52,9 +53,9 @@ impl Announce {
             "--linger",
             "300",
             "--command-limit",
-            "30000",
-            "--drain-limit",
             "120000",
+            "--drain-limit",
+            "600000",
             "--patience",
             "5000",
         ]

@@ -7,12 +7,15 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{PATIENCE_S, Phase};
+use super::{PATIENCE_S, Phase, ROUTES_S};
 use crate::anycast::routing::{core_hops, hops_to, same_links};
 use crate::anycast::server::Announce;
 use crate::collectors::{Collector, INSTANCES, Launch, Member};
 use crate::error::{Error, Result};
 use crate::kernel;
+
+/// How often a collector is asked for its status before it counts as dumb.
+const STATUS_TRIES: u32 = 5;
 
 impl Phase<'_> {
     /// Collectors on every server, then its route, until the core leads to all of them.
@@ -47,7 +50,7 @@ impl Phase<'_> {
     /// Until the core's routes lead to exactly these servers.
     pub(super) fn routed(&mut self, servers: &[usize]) -> Result<()> {
         let (net, want) = (self.stage.net, hops_to(servers));
-        self.until("the core's routes", |_| {
+        self.until_in(ROUTES_S, "the core's routes", |_| {
             let have = core_hops(net)?;
             Ok((same_links(&have, &want), format!("{have:?}")))
         })
@@ -61,16 +64,23 @@ impl Phase<'_> {
     /// Every member as its kernel knows it: policy, id, weight and selections read back.
     pub(super) fn members(&self) -> Vec<Value> {
         let of = |one: &Collector| {
-            let status = one.status().unwrap_or_default();
+            // A busy collector may need a second try.
+            let status = (0..STATUS_TRIES).find_map(|_| one.status()).unwrap_or_default();
             let sockets = status["sockets"].as_array().cloned().unwrap_or_default();
             let of = |name: &'static str| sockets.iter().map(move |socket| &socket[name]);
             let policies: BTreeSet<&str> = of("policy").filter_map(Value::as_str).collect();
             let counts: Vec<u64> = of("selections").filter_map(Value::as_u64).collect();
             let selections = (!counts.is_empty()).then(|| counts.iter().sum::<u64>());
-            let known = sockets.first().map(|socket| socket["member"].clone()).unwrap_or_default();
+            // One for all its sockets, or none.
+            let known = |field: &str| -> Value {
+                let mut all: Vec<&Value> =
+                    sockets.iter().map(|socket| &socket["member"][field]).collect();
+                all.dedup();
+                if let [one] = all[..] { one.clone() } else { Value::Null }
+            };
             json!({
                 "server": one.member.server, "instance": one.member.instance,
-                "policies": policies, "id": known["id"], "weight": known["weight"],
+                "policies": policies, "id": known("id"), "weight": known("weight"),
                 "selections": selections,
             })
         };

@@ -12,7 +12,9 @@ use crate::progress::until;
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// Patience for a daemon to begin.
-const PATIENCE_S: u64 = 120;
+const PATIENCE_S: u64 = 600;
+/// The same for a command.
+const COMMAND_S: &str = "600";
 
 /// A running switch. Dropping it ends it.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Switch {
             Ok((Path::new(&socket).exists(), database.talk()))
         })?;
         let db = format!("--db=unix:{socket}");
-        run(&["ovs-vsctl", &db, "--no-wait", "init"])?;
+        run(&["ovs-vsctl", &db, "--timeout", COMMAND_S, "--no-wait", "init"])?;
         let argv = ["ovs-vswitchd".to_owned(), format!("unix:{socket}")];
         let vswitchd = start("ovs-vswitchd", &[&argv[..], &usual("vs")].concat())?;
         let [port_a, port_b] = OVS_PORTS;
@@ -54,7 +56,7 @@ impl Switch {
             "ovs-vsctl",
             &db,
             "--timeout",
-            "120",
+            COMMAND_S,
             "--may-exist",
             "add-br",
             "br0",

@@ -42,6 +42,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     let mut shape = options.shape.clone();
     shape.cpus = shape.cpus.max(std::thread::available_parallelism().map_or(1, usize::from).min(4));
+    // Six phases; the usual hour is for one test.
+    shape.timeout = shape.timeout.max(TIMEOUT_S);
     let mut command =
         vec![program(workspace, "telesteer-scene"), "demo".to_owned(), "--out".to_owned()];
     command.push(out.to_string_lossy().into_owned());
@@ -67,6 +69,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     say(format!("demo: {} in all; files in {}", clock(start.elapsed()), out.display()));
     Ok(super::exit(report.status.code()))
 }
+
+/// Seconds after which a guest that plays the demo is stopped.
+const TIMEOUT_S: u64 = 3 * 3600;
 
 /// Where the README shows the last blessed run.
 const BEGIN: &str = "<!-- demo:begin -->\n";
