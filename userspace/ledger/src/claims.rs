@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn each_claim_can_fail() {
         type Change = fn(&mut [Phase]);
-        let twins: [(&str, Change); 23] = [
+        let twins: [(&str, Change); 24] = [
             ("no session is reset", |p| p[2].bmp_sessions_reset = 1),
             ("no RST", |p| p[2].rst_seen = 1),
             ("no FIN", |p| p[2].fin_seen = 1),
