@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(phase.unread_bytes_at_kill, 59 + 9);
         assert_eq!(phase.sessions_mid_message_at_kill, 1);
         assert_eq!(phase.takeover_ms_p50, Some(250.0));
-        assert_eq!(phase.drain_takeover_ms_p99, Some(500.0));
+        assert_eq!(phase.drain_takeover_ms_p99, Some(1000.0));
         assert_eq!((phase.exporters_of_dead, phase.exporters_moved_by_crash), (2, 2));
         assert_eq!(phase.exporters_moved_by_return, 2);
         assert_eq!((phase.exporters_of_drained, phase.exporters_moved_by_drain), (2, 2));
@@ -406,8 +406,21 @@ mod tests {
         assert_eq!((phase.flows_mapped, phase.flows_mapped_elsewhere), (3, 0));
         assert_eq!((phase.routers_with_both, phase.routers_split), (1, 0));
         assert_eq!((phase.new_to_drained, phase.drained_said_it_left), (0, true));
+        assert_eq!(phase.offered_to_drained, 1);
         let plot = crate::svg::draw(&[(phase, series)]);
         assert!(plot.contains("telesteer: BMP sessions alive") && plot.ends_with("</svg>\n"));
+    }
+
+    #[test]
+    fn a_datagram_to_a_member_that_drains_is_seen() {
+        let phase = broken(|play| {
+            // Its first one after the collector has left the selection.
+            let parts = ["\"type\":\"datagram\"", "2001:db8:8::4", "\"instance\":3"];
+            let line = play.find(0, &parts);
+            play.lines[line] = play.lines[line].replace("\"instance\":3", "\"instance\":2");
+        });
+        assert_eq!((phase.offered_to_drained, phase.new_to_drained), (1, 1));
+        assert!(failed(&phase).contains(&"a draining member gets nothing new".to_owned()));
     }
 
     #[test]

@@ -87,7 +87,9 @@ impl Outputs {
         while *seen < end {
             let length = file.read(&mut buffer)?;
             // Only whole lines, so that no line is looked at in two parts.
-            let Some(last) = buffer[..length].iter().rposition(|&byte| byte == b'\n') else { break };
+            let Some(last) = buffer[..length].iter().rposition(|&byte| byte == b'\n') else {
+                break;
+            };
             let whole = &buffer[..=last];
             *seen += whole.len() as u64;
             let count = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;

@@ -2,7 +2,7 @@
 //! A small phase in which everything goes well; tests break one thing of it.
 //!
 //! Seconds: steady 10, victim stopped 19, kill 20 (reaped 20.1), return 25 to 26, drain of
-//! instance 2 30 to 31, senders stop 40. Instance 1 is the victim, 3 the heir.
+//! instance 2 29.5 to 31, senders stop 40. Instance 1 is the victim, 3 the heir.
 
 use super::flow;
 use super::frame::{self, SYN, Seg};
@@ -50,7 +50,7 @@ impl Play {
             (25.0, "return_start", 1),
             (26.0, "return_ready", 1),
             (27.0, "mapped", 1),
-            (30.0, "drain_start", 2),
+            (29.5, "drain_start", 2),
             (31.0, "drain_end", 2),
             (40.0, "senders_stop", 0),
             (45.0, "phase_end", 0),
@@ -63,7 +63,7 @@ impl Play {
         }
         play.bmp("10.8.0.1", &[(0, 1), (20, 3)]);
         play.bmp("10.8.0.2", &[(0, 2), (30, 3)]);
-        play.lines.push(r#"{"type":"event","instance":2,"ts":30.9,"event":"drain_left"}"#.into());
+        play.lines.push(r#"{"type":"event","instance":2,"ts":29.9,"event":"drain_left"}"#.into());
         play.flows("10.8.0.3", &[(0, 1), (20, 3), (26, 1)]);
         play.flows("10.8.0.1", &[(0, 1), (20, 3), (26, 1)]);
         play.flows("2001:db8:8::4", &[(0, 2), (30, 3)]);
