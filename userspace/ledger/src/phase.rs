@@ -419,7 +419,7 @@ mod tests {
             let line = play.find(0, &parts);
             play.lines[line] = play.lines[line].replace("\"instance\":3", "\"instance\":2");
         });
-        assert_eq!((phase.offered_to_drained, phase.new_to_drained), (1, 1));
+        assert_eq!((phase.offered_to_drained, phase.new_to_drained), (2, 1));
         assert!(failed(&phase).contains(&"a draining member gets nothing new".to_owned()));
     }
 
