@@ -93,7 +93,6 @@ const ROWS: &[&str] = &[
     "refused",
     "lost by the crash",
     "lost by the drain",
-    "received, never decoded",
     "policy, by getsockopt",
 ];
 
