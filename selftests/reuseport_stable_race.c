@@ -34,6 +34,15 @@ static struct opts member(int id)
 	return (struct opts){ .kind = race.kind, .id = id, .weight = 1 + id % 3 };
 }
 
+/* Rest for as long as the work since then took, and some more: a join fills
+ * 4096 slots with BH disabled, which on a debug kernel takes tens of
+ * milliseconds, and the others have to have their turns.
+ */
+static void rest(long long since)
+{
+	poll(NULL, 0, 1 + 2 * (now_ms() - since));
+}
+
 /* Exporters. */
 static void *sender(void *arg)
 {
@@ -61,15 +70,6 @@ static void *sender(void *arg)
 	if (!is_tcp(race.kind))
 		close(fd);
 	return NULL;
-}
-
-/* Rest for as long as the work since then took, and some more: a join fills
- * 4096 slots with BH disabled, which on a debug kernel takes tens of
- * milliseconds, and the others have to have their turns.
- */
-static void rest(long long since)
-{
-	poll(NULL, 0, 1 + 2 * (now_ms() - since));
 }
 
 /* Members that do not stay. */
