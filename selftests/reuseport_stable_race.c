@@ -146,9 +146,12 @@ static void *switcher(void *arg)
 	return NULL;
 }
 
+/* Whoever wants the policy looks for it once modprobe has ended. An unloader
+ * that tries all the time is always there first.
+ */
 static void *unloader(void *arg)
 {
-	int err;
+	int err, i = 0;
 
 	while (!stopped()) {
 		err = unload();
@@ -156,7 +159,8 @@ static void *unloader(void *arg)
 			__atomic_add_fetch(&race.unloaded, 1, __ATOMIC_RELAXED);
 		else if (err == EWOULDBLOCK)
 			__atomic_add_fetch(&race.busy, 1, __ATOMIC_RELAXED);
-		poll(NULL, 0, 3);
+		i = (i + 1) % 16;
+		poll(NULL, 0, 1 + i * i);
 	}
 	return NULL;
 }
