@@ -59,6 +59,14 @@ struct opts {
 	const char *seed;
 };
 
+/* How many of something, and how many on a kernel whose detectors make all of it
+ * slow: there the log is what a test is for.
+ */
+static inline int many(int usually, int slow)
+{
+	return getenv("TELESTEER_SLOW") ? slow : usually;
+}
+
 static inline bool is_tcp(int kind)
 {
 	return kind == TCP4 || kind == TCP6;

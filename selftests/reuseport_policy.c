@@ -39,7 +39,7 @@ FIXTURE_SETUP(any)
 {
 	ASSERT_EQ(0, new_netns());
 	self->g.n = 0;
-	self->n = is_tcp(variant->kind) ? 96 : 600;
+	self->n = is_tcp(variant->kind) ? many(96, 48) : many(600, 200);
 	self->o = (struct opts){
 		.kind = variant->kind,
 		.id = 11,
