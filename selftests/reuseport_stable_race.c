@@ -146,21 +146,38 @@ static void *switcher(void *arg)
 	return NULL;
 }
 
+static long sets(void)
+{
+	return __atomic_load_n(&race.set, __ATOMIC_RELAXED);
+}
+
 /* Whoever wants the policy looks for it once modprobe has ended. An unloader
- * that tries all the time is always there first.
+ * that tries all the time is always there first, so it mostly waits until
+ * somebody has got the policy again.
  */
+static void let_set(void)
+{
+	long long end = now_ms() + 60000;
+	long before = sets();
+
+	while (!stopped() && sets() == before && now_ms() < end)
+		poll(NULL, 0, 5);
+}
+
 static void *unloader(void *arg)
 {
 	int err, i = 0;
 
 	while (!stopped()) {
 		err = unload();
-		if (!err)
+		if (!err) {
 			__atomic_add_fetch(&race.unloaded, 1, __ATOMIC_RELAXED);
-		else if (err == EWOULDBLOCK)
+			if (++i % 4)
+				let_set();
+		} else if (err == EWOULDBLOCK) {
 			__atomic_add_fetch(&race.busy, 1, __ATOMIC_RELAXED);
-		i = (i + 1) % 16;
-		poll(NULL, 0, 1 + i * i);
+		}
+		poll(NULL, 0, 3);
 	}
 	return NULL;
 }
