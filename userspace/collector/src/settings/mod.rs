@@ -2,6 +2,8 @@
 //! Everything that can be set on a collector, with its default. The fields here, the keys of the
 //! TOML file and the flags of `telesteer collect` have the same names; a flag wins over the file.
 
+mod limits;
+
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -11,6 +13,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use telesteer_sys::reuseport::{KEY_PAYLOAD, KEY_SADDR, KEY_SPORT};
+
+pub use limits::Limits;
 
 /// Settings of one collector.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -70,33 +74,6 @@ pub struct Settings {
     pub rcvbuf: u32,
     /// Bounds of everything that could grow.
     pub limits: Limits,
-}
-
-/// Bounds of tables, queues and waits. What falls off each is counted.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
-    /// Longest BMP message handled as one, bytes; longer ones are kept raw in pieces. The receive
-    /// buffer may lower it: four of them must fit.
-    pub bmp_message: usize,
-    /// BMP sessions open at a time.
-    pub bmp_sessions: usize,
-    /// Seconds an unfinished BMP message may stand still before its bytes are kept raw.
-    pub bmp_stall: u64,
-    /// Flow exporters known at a time, per socket; the longest idle makes room.
-    pub exporters: usize,
-    /// Bytes of output waiting for the disk, per kind of file.
-    pub output_queue: usize,
-    /// Milliseconds a failed write is retried before its lines are given up.
-    pub output_retry: u64,
-    /// Check-point files in the state folder; more are not written.
-    pub checkpoints: usize,
-    /// Bytes of one check-point file; a larger one is not written.
-    pub checkpoint_size: usize,
-    /// Days after which an untouched check-point is removed.
-    pub checkpoint_days: u64,
-    /// Seconds a planned drain may take.
-    pub drain: u64,
 }
 
 /// How exporters are spread over the collectors.
@@ -239,23 +216,6 @@ impl Default for Settings {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            bmp_message: 1 << 20,
-            bmp_sessions: 16_384,
-            bmp_stall: 600,
-            exporters: 65_536,
-            output_queue: 64 << 20,
-            output_retry: 2_000,
-            checkpoints: 1 << 20,
-            checkpoint_size: 16 << 20,
-            checkpoint_days: 7,
-            drain: 20,
-        }
-    }
-}
-
 /// Settings that cannot be used, each with where it was said.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -360,7 +320,7 @@ mod tests {
 
     #[test]
     fn example_file_states_the_defaults() {
-        let example = include_str!("../telesteer.toml.example");
+        let example = include_str!("../../telesteer.toml.example");
         // Commented keys are the defaults: with the marks removed the file must still parse, and
         // give what an empty file gives.
         let uncommented: String = example

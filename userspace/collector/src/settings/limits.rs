@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The bounds of everything that could grow.
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds of tables, queues and waits. What falls off each is counted.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Longest BMP message handled as one, bytes; longer ones are kept raw in pieces. The receive
+    /// buffer may lower it: four of them must fit.
+    pub bmp_message: usize,
+    /// BMP sessions open at a time.
+    pub bmp_sessions: usize,
+    /// Seconds an unfinished BMP message may stand still before its bytes are kept raw.
+    pub bmp_stall: u64,
+    /// Flow exporters known at a time, per socket; the longest idle makes room.
+    pub exporters: usize,
+    /// Bytes of output waiting for the disk, per kind of file.
+    pub output_queue: usize,
+    /// Milliseconds a failed write is retried before its lines are given up.
+    pub output_retry: u64,
+    /// Check-point files in the state folder; more are not written.
+    pub checkpoints: usize,
+    /// Bytes of one check-point file; a larger one is not written.
+    pub checkpoint_size: usize,
+    /// Days after which an untouched check-point is removed.
+    pub checkpoint_days: u64,
+    /// Seconds a planned drain may take.
+    pub drain: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bmp_message: 1 << 20,
+            bmp_sessions: 16_384,
+            bmp_stall: 600,
+            exporters: 65_536,
+            output_queue: 64 << 20,
+            output_retry: 2_000,
+            checkpoints: 1 << 20,
+            checkpoint_size: 16 << 20,
+            checkpoint_days: 7,
+            drain: 20,
+        }
+    }
+}
