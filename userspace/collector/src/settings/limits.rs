@@ -26,7 +26,17 @@ pub struct Limits {
     pub checkpoint_size: usize,
     /// Days after which an untouched check-point is removed.
     pub checkpoint_days: u64,
-    /// Seconds a planned drain may take.
+    /// Rows of a Parquet file; a partition with so many is closed.
+    pub parquet_rows: usize,
+    /// Flow rows held in memory until they are stored as Parquet, encoded or not; more are lost.
+    pub parquet_held: usize,
+    /// Parquet partitions open at a time; the longest idle is closed for another.
+    pub parquet_partitions: usize,
+    /// Seconds a Parquet partition stays open after its hour, for flows that end late.
+    pub parquet_grace: u64,
+    /// Milliseconds a Parquet file that cannot be stored is tried again before its rows are lost.
+    pub parquet_retry: u64,
+    /// Seconds a planned drain may take, and as many more for Parquet to be stored.
     pub drain: u64,
 }
 
@@ -42,6 +52,11 @@ impl Default for Limits {
             checkpoints: 1 << 20,
             checkpoint_size: 16 << 20,
             checkpoint_days: 7,
+            parquet_rows: 512 << 10,
+            parquet_held: 2 << 20,
+            parquet_partitions: 16,
+            parquet_grace: 300,
+            parquet_retry: 30_000,
             drain: 20,
         }
     }

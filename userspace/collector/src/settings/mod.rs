@@ -68,6 +68,8 @@ pub struct Settings {
     pub raw: bool,
     /// Write one line per datagram to the journal.
     pub journal: bool,
+    /// Folder, or URL of a bucket, for flow records as Parquet; none are written by default.
+    pub parquet: Option<String>,
     /// Where to serve `/metrics` and `/status`; nowhere by default.
     pub metrics: Option<SocketAddr>,
     /// Receive buffer of each socket, bytes.
@@ -209,6 +211,7 @@ impl Default for Settings {
             state: None,
             raw: false,
             journal: false,
+            parquet: None,
             metrics: None,
             rcvbuf: 8 << 20,
             limits: Limits::default(),
@@ -305,6 +308,19 @@ impl Settings {
         if self.limits.output_queue < 1 << 20 {
             return wrong("limits.output-queue", "must be at least 1048576".into());
         }
+        if self.parquet.as_ref().is_some_and(String::is_empty) {
+            return wrong("parquet", "is no folder and no URL".into());
+        }
+        let limits = &self.limits;
+        for (key, value, least) in [
+            ("limits.parquet-rows", limits.parquet_rows, 1),
+            ("limits.parquet-held", limits.parquet_held, 4096),
+            ("limits.parquet-partitions", limits.parquet_partitions, 1),
+        ] {
+            if value < least {
+                return wrong(key, format!("must be at least {least}"));
+            }
+        }
         Ok(())
     }
 
@@ -335,7 +351,7 @@ mod tests {
         // Every key is there.
         let keys: toml::Table = toml::Table::try_from(Settings::default()).unwrap();
         for key in
-            keys.keys().chain(["bpf-pin".to_owned(), "state".into(), "metrics".into()].iter())
+            keys.keys().chain(["bpf-pin", "state", "parquet", "metrics"].map(str::to_owned).iter())
         {
             assert!(
                 example.contains(&format!("\n#: {key} = ")) || key == "limits",
