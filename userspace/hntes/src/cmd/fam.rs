@@ -3,7 +3,7 @@
 
 use crate::cmd::switches::Switches;
 use crate::emit;
-use crate::input::{Assume, FileReport, passes};
+use crate::input::{Assume, FileReport, folder, passes};
 use crate::state::State;
 use crate::tables::{self, Table};
 use anyhow::{Context, Result, bail};
@@ -24,7 +24,9 @@ use telesteer_fam::{Reading, Sampling, Width};
 /// Find alpha flows in flow records; say what tables learnt from them would redirect.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Files of flow records: CSV (ours or nfdump's) or lines of JSON (pmacct, goflow2, telesteer).
+    /// Files of flow records: Parquet (telesteer collect --parquet), CSV (ours or nfdump's) or lines of
+    /// JSON (pmacct, goflow2, telesteer). A folder stands for the Parquet and CSV files below it.
+    #[arg(value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     switches: Switches,
@@ -91,7 +93,8 @@ pub fn run(args: &Args) -> Result<()> {
     if args.files.is_empty() && args.state.is_none() {
         bail!("no files, and no --state to take days from");
     }
-    let read = args.read(&reading, &assume)?;
+    let files = folder::expand(&args.files)?;
+    let read = args.read(&files, &reading, &assume)?;
     let mut days = read.days;
     if let Some(dir) = &args.state {
         let state = State::open(dir, &reading)?;
@@ -106,7 +109,7 @@ pub fn run(args: &Args) -> Result<()> {
             eprintln!("hntes: {}: {bad} lines are no record", report.path.display());
         }
     }
-    let traffic = args.traffic(&days, &reading, &assume)?;
+    let traffic = args.traffic(&files, &days, &reading, &assume)?;
     let histories: Vec<PairHistory> =
         reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
     let aged: Vec<(Policy, Aged)> = histories
@@ -141,12 +144,12 @@ pub fn run(args: &Args) -> Result<()> {
         args.emit(dir, &days, &histories, &traffic, &reading)?;
     }
     if !args.alpha_only && !args.files.is_empty() {
-        let beta = args.beta(&days, aged, &reading, &assume)?;
+        let beta = args.beta(&files, &days, aged, &reading, &assume)?;
         all.extend(tables::beta::redirected(&beta, &reading));
         all.push(tables::beta::utilisation(&beta, &reading, args.capacity));
     }
     if let Some(label) = &args.burst {
-        all.push(args.burst(label, &reading, &assume)?);
+        all.push(args.burst(&files, label, &reading, &assume)?);
     }
     args.print(&all)
 }
@@ -179,26 +182,32 @@ impl Args {
     }
 
     /// The first two passes.
-    fn read(&self, reading: &Reading, assume: &Assume) -> Result<Read> {
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
+    fn read(&self, files: &[PathBuf], reading: &Reading, assume: &Assume) -> Result<Read> {
+        let passes = passes::Passes { files, assume, threads: self.threads };
         let (suspects, reports) =
             passes.run(|| Suspects::new(reading), Suspects::observe, Suspects::merge);
-        let readable = reports.iter().filter(|report| report.failed.is_none()).count();
-        if readable == 0 && !reports.is_empty() {
+        let read = |report: &FileReport| report.failed.is_none() || report.records > 0;
+        if !reports.is_empty() && !reports.iter().any(read) {
             bail!("{}", reports[0].failed.as_deref().unwrap_or("no file can be read"));
         }
         let (gather, _) = passes.run(|| Gather::new(&suspects), Gather::observe, Gather::merge);
         Ok(Read { days: gather.finish(), reports })
     }
 
-    fn traffic(&self, days: &Days, reading: &Reading, assume: &Assume) -> Result<Traffic> {
+    fn traffic(
+        &self,
+        files: &[PathBuf],
+        days: &Days,
+        reading: &Reading,
+        assume: &Assume,
+    ) -> Result<Traffic> {
         if reading.refresh != Refresh::AnyTraffic {
             return Ok(Traffic::new());
         }
         if self.state.is_some() {
             bail!("--refresh any-traffic needs all records at hand; leave out --state");
         }
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
+        let passes = passes::Passes { files, assume, threads: self.threads };
         let pass = TrafficPass::new(days, reading);
         let (traffic, _) = passes.run(|| pass.clone(), TrafficPass::observe, TrafficPass::merge);
         Ok(traffic.finish())
@@ -207,21 +216,28 @@ impl Args {
     /// The third pass. With --state it is about the days whose records were read.
     fn beta(
         &self,
+        files: &[PathBuf],
         days: &Days,
         aged: Vec<(Policy, Aged)>,
         reading: &Reading,
         assume: &Assume,
     ) -> Result<Vec<TableBeta>> {
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
+        let passes = passes::Passes { files, assume, threads: self.threads };
         let plan = Plan::new(days, aged, reading);
         let (beta, _) = passes.run(|| BetaPass::new(&plan), BetaPass::observe, BetaPass::merge);
         Ok(beta.finish())
     }
 
-    fn burst(&self, label: &str, reading: &Reading, assume: &Assume) -> Result<Table> {
+    fn burst(
+        &self,
+        files: &[PathBuf],
+        label: &str,
+        reading: &Reading,
+        assume: &Assume,
+    ) -> Result<Table> {
         let day = reading.calendar.parse(label);
         let day = day.with_context(|| format!("--burst {label}: no such interval"))?;
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
+        let passes = passes::Passes { files, assume, threads: self.threads };
         let new = || BurstPass::new(day, reading);
         let (pass, _) = passes.run(new, BurstPass::observe, BurstPass::merge);
         Ok(tables::burst::decomposition(&pass.finish()))

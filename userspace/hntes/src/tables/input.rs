@@ -15,6 +15,7 @@ pub fn files(reports: &[FileReport]) -> Table {
             crate::input::Format::Csv => "csv",
             crate::input::Format::Nfdump => "nfdump",
             crate::input::Format::Json => "json",
+            crate::input::Format::Parquet => "parquet",
         });
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         let path = report.path.display().to_string();
