@@ -21,6 +21,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use telesteer_engine::Assumed;
+use telesteer_engine::notes::Notes;
 use telesteer_fam::{Record, Sampling};
 
 /// Longest line that is looked at; more of it is cut off and makes the line unreadable.
@@ -38,6 +40,11 @@ pub struct Assume {
 }
 
 impl Assume {
+    /// What an engine has to know of it.
+    pub fn assumed(&self) -> Assumed {
+        Assumed { of: self.sampling_of.clone(), rest: self.sampling }
+    }
+
     /// Sampling of a record: its own, else its exporter's, else everyone's.
     fn sampling(&self, own: Option<Sampling>, exporter: IpAddr) -> Option<Sampling> {
         own.or_else(|| self.sampling_of.get(&exporter).copied()).or(self.sampling)
@@ -69,6 +76,9 @@ pub struct FileReport {
     pub records: u64,
     /// Lines that are no record, by reason: how many, and the first of them.
     pub bad: BTreeMap<String, Bad>,
+    /// What is odd about records that were read.
+    #[serde(skip)]
+    pub notes: Notes,
     /// Why the file, or the rest of it, could not be read.
     pub failed: Option<String>,
 }
@@ -83,9 +93,9 @@ pub struct Bad {
 }
 
 impl FileReport {
-    fn new(path: &Path) -> Self {
-        let path = path.to_owned();
-        Self { path, format: None, records: 0, bad: BTreeMap::new(), failed: None }
+    pub(crate) fn new(path: &Path) -> Self {
+        let (notes, path) = (Notes::of(path), path.to_owned());
+        Self { path, format: None, records: 0, bad: BTreeMap::new(), notes, failed: None }
     }
 
     /// Of a file that could not be read.
@@ -163,6 +173,7 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
         match line {
             Ok(Line::Record(record)) => {
                 report.records += 1;
+                report.notes.look(number, (record.first, record.last), record.sampling, None);
                 each(&record);
             }
             Ok(Line::Skip) => {}

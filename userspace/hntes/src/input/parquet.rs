@@ -22,6 +22,9 @@ use telesteer_fam::{FiveTuple, Record, Sampling};
 /// What a Parquet file begins and ends with.
 pub(super) const MAGIC: [u8; 4] = *b"PAR1";
 
+/// The column of when a record was exported, seconds since 1970; few files have it.
+const EXPORT: &str = "export_s";
+
 /// Rows read at a time.
 const BATCH: usize = 8192;
 
@@ -58,7 +61,9 @@ pub(super) fn read(
     let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
     let builder = guarded(open).with_context(at)?;
     let positions = positions(builder.schema()).with_context(at)?;
-    let roots = positions.iter().flatten().copied();
+    let export =
+        builder.schema().column_with_name(EXPORT).filter(|(_, f)| f.data_type().is_integer());
+    let roots = positions.iter().flatten().copied().chain(export.map(|(position, _)| position));
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
     let rows = builder.metadata().file_metadata().num_rows();
     let build = || builder.with_projection(mask).with_batch_size(BATCH).build();
@@ -79,11 +84,15 @@ pub(super) fn read(
             }
         };
         let table = Table::of(&batch);
+        let export = batch.column_by_name(EXPORT);
+        let export = |row| export.and_then(|column| cell(column, row).number::<i64>());
         for row in 0..batch.num_rows() {
             number += 1;
             match table.record(row, assume) {
                 Ok(record) => {
                     report.records += 1;
+                    let life = (record.first, record.last);
+                    report.notes.look(number, life, record.sampling, export(row));
                     each(&record);
                 }
                 Err(reason) => report.count(&reason, number),

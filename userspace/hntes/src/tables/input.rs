@@ -41,6 +41,20 @@ pub fn bad_lines(reports: &[FileReport]) -> Table {
     table
 }
 
+/// What is odd about records, by file.
+pub fn notes(reports: &[FileReport]) -> Table {
+    let columns = ["path", "records_that", "records", "first_line"];
+    let mut table = Table::new("notes", "odd records", &columns);
+    for report in reports {
+        let path = report.path.display().to_string();
+        for (oddity, note) in report.notes.seen() {
+            let (path, name) = (path.as_str(), oddity.name());
+            table.push([path.into(), name.into(), note.records.into(), note.first.into()]);
+        }
+    }
+    table
+}
+
 /// Records of each day that were left out, and why. Days without any record are named too.
 pub fn left_out(days: &Days, reading: &Reading) -> Table {
     let columns = [

@@ -9,6 +9,7 @@
 
 mod anonymise;
 mod brute;
+mod engines;
 mod faults;
 mod parquet;
 mod profiles;

@@ -143,12 +143,18 @@ fn store(batch: &RecordBatch, path: &Path) {
 }
 
 /// Everything an analysis says, but for the names and formats of its files.
-fn analysis(files: &[PathBuf], args: &[&str]) -> Value {
+pub(crate) fn analysis(files: &[PathBuf], args: &[&str]) -> Value {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     let mut tables = fam(files, &args);
     let rows = tables["files"].as_array().unwrap();
     let sum = |name: &str| rows.iter().map(|row| row[name].as_u64().unwrap()).sum::<u64>();
     tables["files"] = json!([sum("records"), sum("bad_lines")]);
+    let mut notes = std::collections::BTreeMap::new();
+    for note in tables["notes"].as_array().unwrap() {
+        let what = note["records_that"].as_str().unwrap().to_owned();
+        *notes.entry(what).or_insert(0) += note["records"].as_u64().unwrap();
+    }
+    tables["notes"] = json!(notes);
     tables
 }
 
@@ -263,7 +269,7 @@ fn what_is_wrong_is_named_and_the_rest_analysed() {
 
     // Without the file that has good rows too, nothing else is different.
     let mut rest = fam(&[&files[..5], &[path("good.parquet")]].concat(), &["--h=1000".into()]);
-    for table in ["files", "bad_lines"] {
+    for table in ["files", "bad_lines", "notes"] {
         rest[table] = clean[table].clone();
     }
     assert_eq!(rest, clean);
