@@ -103,7 +103,11 @@ fn engines_agree_on_the_profiles() {
         assert!(hntes(args).status.success());
         let expected = analysis(&files, &["--engine=rows"]);
         for engine in engines().into_iter().skip(1) {
-            assert_eq!(analysis(std::slice::from_ref(&parquet), &[engine]), expected, "{profile} {engine}");
+            assert_eq!(
+                analysis(std::slice::from_ref(&parquet), &[engine]),
+                expected,
+                "{profile} {engine}"
+            );
         }
         fs::remove_dir_all(&csv).unwrap();
         fs::remove_dir_all(&parquet).unwrap();
