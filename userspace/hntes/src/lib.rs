@@ -6,6 +6,7 @@
 //! - [`schema`], [`input`]: flow records in files, ours and others'.
 //! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
 //! - [`state`]: days kept between runs.
+//! - [`work`], [`watch`]: who goes over the records, and who watches that.
 //! - [`generate`], [`rng`]: workloads whose truth is known.
 //! - [`cryptopan`]: addresses made anonymous.
 //! - [`cmd`]: the verbs of the program.
@@ -19,3 +20,5 @@ pub mod rng;
 pub mod schema;
 pub mod state;
 pub mod tables;
+pub mod watch;
+pub mod work;

@@ -16,6 +16,8 @@ mod disk;
 mod flow;
 mod ls;
 mod messages;
+mod parquet;
+mod parquet_faults;
 mod replay;
 mod settings;
 mod takeover;

@@ -2,7 +2,7 @@
 //! `hntes anonymise`: the same records under other addresses.
 
 use crate::cryptopan::{CryptoPan, KEY_LEN};
-use crate::input::{Assume, read};
+use crate::input::{Assume, folder, read};
 use crate::schema;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, OpenOptions};
@@ -16,8 +16,8 @@ use telesteer_fam::{FiveTuple, Record};
 /// stays the same.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Files of flow records.
-    #[arg(required = true)]
+    /// Files of flow records, or folders of Parquet and CSV files.
+    #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     /// The key: 32 bytes, or 64 hexadecimal digits.
     #[arg(long, value_name = "FILE")]
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut pan = CryptoPan::new(&read_key(&args.key)?);
     fs::create_dir_all(&args.out).with_context(|| format!("making {}", args.out.display()))?;
-    for path in &args.files {
+    for path in &folder::expand(&args.files)? {
         let name = path.file_stem().with_context(|| format!("{} is no file", path.display()))?;
         let to = args.out.join(name).with_extension("csv");
         let at = || format!("writing {}", to.display());
@@ -58,6 +58,9 @@ pub fn run(args: &Args) -> Result<()> {
             }
         })?;
         outcome.and_then(|()| out.flush()).with_context(at)?;
+        if let Some(failed) = &report.failed {
+            eprintln!("hntes: {failed}");
+        }
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         if bad > 0 {
             eprintln!("hntes: {}: {bad} lines are no record, left out", path.display());

@@ -3,28 +3,27 @@
 
 use crate::cmd::switches::Switches;
 use crate::emit;
-use crate::input::{Assume, FileReport, passes};
+use crate::input::{Assume, FileReport, folder};
 use crate::state::State;
 use crate::tables::{self, Table};
+use crate::watch::Watch;
+use crate::work::{Engine, Work};
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
-use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
-use telesteer_fam::burst::BurstPass;
-use telesteer_fam::day::Gather;
 use telesteer_fam::doors::Door;
 use telesteer_fam::reading::Refresh;
-use telesteer_fam::series::{Days, PairHistory};
-use telesteer_fam::suspects::Suspects;
-use telesteer_fam::traffic::TrafficPass;
+use telesteer_fam::series::{Days, PairHistory, range};
 use telesteer_fam::{Reading, Sampling, Width};
 
 /// Find alpha flows in flow records; say what tables learnt from them would redirect.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Files of flow records: CSV (ours or nfdump's) or lines of JSON (pmacct, goflow2, telesteer).
+    /// Files of flow records: Parquet (telesteer collect --parquet), CSV (ours or nfdump's) or lines of
+    /// JSON (pmacct, goflow2, telesteer). A folder stands for the Parquet and CSV files below it.
+    #[arg(value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     switches: Switches,
@@ -73,15 +72,16 @@ pub struct Args {
     /// Sampling where records tell none: N, or EXPORTER=N; may be given more than once.
     #[arg(long, value_name = "[ADDR=]N")]
     assume_sampling: Vec<String>,
-    /// Workers, each reading one file at a time. Results do not depend on it.
+    /// Workers. Results do not depend on it.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-}
-
-/// What the passes over the files gave.
-struct Read {
-    days: Days,
-    reports: Vec<FileReport>,
+    /// Who goes over the records: arrow, rows, datafusion or ballista://HOST:PORT. Results do not depend
+    /// on it.
+    #[arg(long, default_value = "arrow", value_name = "ENGINE")]
+    engine: Engine,
+    /// Most memory to use, such as 512M or 4G; a run that needs more ends with an error before it has it.
+    #[arg(long, value_name = "SIZE", value_parser = crate::watch::octets)]
+    memory: Option<u64>,
 }
 
 /// Runs the analysis and prints it.
@@ -91,64 +91,54 @@ pub fn run(args: &Args) -> Result<()> {
     if args.files.is_empty() && args.state.is_none() {
         bail!("no files, and no --state to take days from");
     }
-    let read = args.read(&reading, &assume)?;
-    let mut days = read.days;
-    if let Some(dir) = &args.state {
-        let state = State::open(dir, &reading)?;
-        state.store(&days, &reading)?;
-        days = state.load(&reading)?;
+    let files = folder::expand(&args.files)?;
+    let watch = Watch::new(args.memory);
+    let mut work = Work::new(&files, &args.engine, args.memory, &assume, args.threads, &watch)?;
+    loop {
+        match args.analyse(&work, &reading) {
+            Err(error) if work.set_aside(&error) => {}
+            Err(error) => return Err(error),
+            Ok(tables) => return args.print(&tables),
+        }
     }
-    for report in &read.reports {
-        let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
+}
+
+/// Says what was wrong with files.
+fn say(reports: &[FileReport]) {
+    for report in reports {
+        let (path, bad) = (report.path.display(), report.bad.values().map(|bad| bad.lines));
+        let bad: u64 = bad.sum();
         if let Some(failed) = &report.failed {
             eprintln!("hntes: {failed}");
         } else if bad > 0 {
-            eprintln!("hntes: {}: {bad} lines are no record", report.path.display());
+            eprintln!("hntes: {path}: {bad} lines are no record");
+        }
+        for (oddity, note) in report.notes.seen() {
+            eprintln!(
+                "hntes: {path}: {} records {}, the first in line {}",
+                note.records,
+                oddity.name(),
+                note.first
+            );
         }
     }
-    let traffic = args.traffic(&days, &reading, &assume)?;
-    let histories: Vec<PairHistory> =
-        reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
-    let aged: Vec<(Policy, Aged)> = histories
-        .iter()
-        .flat_map(|history| args.aging.iter().map(move |aging| (history, *aging)))
-        .map(|(history, aging)| {
-            let policy = Policy { width: history.width, aging };
-            (policy, age(history, aging, &reading, &traffic))
-        })
-        .collect();
+}
 
-    let mut all = vec![
-        tables::flows::summary(&days, &reading),
-        tables::input::files(&read.reports),
-        tables::input::bad_lines(&read.reports),
-        tables::input::left_out(&days, &reading),
-        tables::flows::day_series(&days, &reading),
-        tables::flows::raw_flows(&days, &reading),
-        tables::flows::prefix_flows(&histories),
-        tables::redirect::effect(&aged, &reading),
-        tables::redirect::sizes(&aged),
-        tables::redirect::days(&aged, &reading),
-        tables::redirect::new_flows(&aged),
-        tables::flows::lsp_months(&days, &reading),
-    ];
-    all.extend(tables::flows::simultaneous(&days, &reading));
-    all.extend(tables::flows::shapes(&days));
-    if let Some(path) = &args.doors {
-        all.extend(tables::flows::doors(&days, &read_doors(path)?, first_width(&reading)));
+/// Names days between the first and the last of which there is no record.
+fn say_missing(days: &Days, reading: &Reading) {
+    let missing: Vec<_> = range(days).filter(|day| !days.contains_key(day)).collect();
+    if let Some(first) = missing.first() {
+        let (count, label) = (missing.len(), reading.calendar.label(*first));
+        eprintln!("hntes: {count} intervals without any record, the first is {label}");
     }
-    if let Some(dir) = &args.emit {
-        args.emit(dir, &days, &histories, &traffic, &reading)?;
-    }
-    if !args.alpha_only && !args.files.is_empty() {
-        let beta = args.beta(&days, aged, &reading, &assume)?;
-        all.extend(tables::beta::redirected(&beta, &reading));
-        all.push(tables::beta::utilisation(&beta, &reading, args.capacity));
-    }
-    if let Some(label) = &args.burst {
-        all.push(args.burst(label, &reading, &assume)?);
-    }
-    args.print(&all)
+}
+
+/// The days as they are kept, where they are.
+fn kept(args: &Args, days: Days, reading: &Reading) -> Result<Days> {
+    let Some(dir) = &args.state else { return Ok(days) };
+    let state = State::open(dir, reading)?;
+    state.store(&days, reading)?;
+    state.load(reading)
 }
 
 fn first_width(reading: &Reading) -> Width {
@@ -156,6 +146,60 @@ fn first_width(reading: &Reading) -> Width {
 }
 
 impl Args {
+    /// All tables.
+    fn analyse(&self, work: &Work<'_>, reading: &Reading) -> Result<Vec<Table>> {
+        let mut found = work.read(reading)?;
+        let days = kept(self, std::mem::take(&mut found.days), reading)?;
+        say(&found.reports);
+        say_missing(&days, reading);
+        let traffic = self.traffic(work, &days, reading)?;
+        let histories: Vec<PairHistory> =
+            reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
+        let aged: Vec<(Policy, Aged)> = histories
+            .iter()
+            .flat_map(|history| self.aging.iter().map(move |aging| (history, *aging)))
+            .map(|(history, aging)| {
+                let policy = Policy { width: history.width, aging };
+                (policy, age(history, aging, reading, &traffic))
+            })
+            .collect();
+
+        let mut all = vec![
+            tables::flows::summary(&days, reading),
+            tables::input::files(&found.reports),
+            tables::input::bad_lines(&found.reports),
+            tables::input::notes(&found.reports),
+            tables::input::left_out(&days, reading),
+            tables::flows::day_series(&days, reading),
+            tables::flows::raw_flows(&days, reading),
+            tables::flows::prefix_flows(&histories),
+            tables::redirect::effect(&aged, reading),
+            tables::redirect::sizes(&aged),
+            tables::redirect::days(&aged, reading),
+            tables::redirect::new_flows(&aged),
+            tables::flows::lsp_months(&days, reading),
+        ];
+        all.extend(tables::flows::simultaneous(&days, reading));
+        all.extend(tables::flows::shapes(&days));
+        if let Some(path) = &self.doors {
+            all.extend(tables::flows::doors(&days, &read_doors(path)?, first_width(reading)));
+        }
+        if let Some(dir) = &self.emit {
+            self.emit(dir, &days, &histories, &traffic, reading)?;
+        }
+        if !self.alpha_only && !self.files.is_empty() {
+            let beta = work.beta(&found, &days, aged, reading)?;
+            all.extend(tables::beta::redirected(&beta, reading));
+            all.push(tables::beta::utilisation(&beta, reading, self.capacity));
+        }
+        if let Some(label) = &self.burst {
+            let day = reading.calendar.parse(label);
+            let day = day.with_context(|| format!("--burst {label}: no such interval"))?;
+            all.push(tables::burst::decomposition(&work.burst(day, reading)?));
+        }
+        Ok(all)
+    }
+
     fn assume(&self) -> Result<Assume> {
         let mut assume = Assume { exporter: self.assume_exporter, ..Assume::default() };
         for text in &self.assume_sampling {
@@ -178,53 +222,14 @@ impl Args {
         Ok(assume)
     }
 
-    /// The first two passes.
-    fn read(&self, reading: &Reading, assume: &Assume) -> Result<Read> {
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
-        let (suspects, reports) =
-            passes.run(|| Suspects::new(reading), Suspects::observe, Suspects::merge);
-        let readable = reports.iter().filter(|report| report.failed.is_none()).count();
-        if readable == 0 && !reports.is_empty() {
-            bail!("{}", reports[0].failed.as_deref().unwrap_or("no file can be read"));
-        }
-        let (gather, _) = passes.run(|| Gather::new(&suspects), Gather::observe, Gather::merge);
-        Ok(Read { days: gather.finish(), reports })
-    }
-
-    fn traffic(&self, days: &Days, reading: &Reading, assume: &Assume) -> Result<Traffic> {
+    fn traffic(&self, work: &Work<'_>, days: &Days, reading: &Reading) -> Result<Traffic> {
         if reading.refresh != Refresh::AnyTraffic {
             return Ok(Traffic::new());
         }
         if self.state.is_some() {
             bail!("--refresh any-traffic needs all records at hand; leave out --state");
         }
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
-        let pass = TrafficPass::new(days, reading);
-        let (traffic, _) = passes.run(|| pass.clone(), TrafficPass::observe, TrafficPass::merge);
-        Ok(traffic.finish())
-    }
-
-    /// The third pass. With --state it is about the days whose records were read.
-    fn beta(
-        &self,
-        days: &Days,
-        aged: Vec<(Policy, Aged)>,
-        reading: &Reading,
-        assume: &Assume,
-    ) -> Result<Vec<TableBeta>> {
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
-        let plan = Plan::new(days, aged, reading);
-        let (beta, _) = passes.run(|| BetaPass::new(&plan), BetaPass::observe, BetaPass::merge);
-        Ok(beta.finish())
-    }
-
-    fn burst(&self, label: &str, reading: &Reading, assume: &Assume) -> Result<Table> {
-        let day = reading.calendar.parse(label);
-        let day = day.with_context(|| format!("--burst {label}: no such interval"))?;
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
-        let new = || BurstPass::new(day, reading);
-        let (pass, _) = passes.run(new, BurstPass::observe, BurstPass::merge);
-        Ok(tables::burst::decomposition(&pass.finish()))
+        work.traffic(days, reading)
     }
 
     fn emit(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `hntes generate`: a workload, one CSV file a day, and its truth.
+//! `hntes generate`: a workload, a file a day, and its truth.
 
 use crate::generate::pairs::DAYS;
 use crate::generate::profile::{Profile, Workload};
@@ -10,9 +10,10 @@ use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use telesteer_fam::Calendar;
+use telesteer_engine::stored::Writer;
+use telesteer_fam::{Calendar, Record};
 
-/// Make a workload whose figures are known: DAY.csv for each day, and truth.json.
+/// Make a workload whose figures are known: DAY.csv, or DAY.parquet, for each day, and truth.json.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// What it is like.
@@ -24,6 +25,9 @@ pub struct Args {
     /// Folder to write to; default: PROFILE-SEED in the current folder.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// DAY.parquet instead, as `telesteer collect --parquet` has it.
+    #[arg(long)]
+    parquet: bool,
 }
 
 /// Writes the files.
@@ -39,6 +43,12 @@ pub fn run(args: &Args) -> Result<()> {
         let records = records::day(&workload, day);
         count += records.len();
         let label = calendar.label(calendar.day(records::midnight(day)));
+        if args.parquet {
+            let path = out.join(format!("{label}.parquet"));
+            write_parquet(&path, &records)
+                .with_context(|| format!("writing {}", path.display()))?;
+            continue;
+        }
         let path = out.join(format!("{label}.csv"));
         write(&path, |file| {
             schema::write_header(file)?;
@@ -52,6 +62,12 @@ pub fn run(args: &Args) -> Result<()> {
     })?;
     eprintln!("hntes: {count} records of {} alpha flows in {}", truth.raw_flows, out.display());
     Ok(())
+}
+
+fn write_parquet(path: &Path, records: &[Record]) -> Result<()> {
+    let mut file = Writer::create(path)?;
+    records.iter().try_for_each(|record| file.write(record))?;
+    Ok(file.close()?)
 }
 
 fn write(

@@ -12,7 +12,7 @@ use telesteer_fam::{FiveTuple, Record, Sampling};
 const COLUMNS_MAX: usize = 256;
 
 /// Columns a schema file may leave out.
-const OPTIONAL: [usize; 6] = [8, 9, 10, 11, 13, 14];
+pub(super) const OPTIONAL: [usize; 6] = [8, 9, 10, 11, 13, 14];
 
 /// nfdump's names for the schema's columns, in its older and newer CSV. Times are handled apart.
 const NFDUMP: [&[&str]; 15] = [
@@ -104,7 +104,7 @@ impl Table {
             Format::Nfdump => {
                 self.nfdump(&field, self.duration.map_or("", |at| fields[at]), assume)
             }
-            Format::Csv | Format::Json => schema(&field, assume),
+            Format::Csv | Format::Json | Format::Parquet => schema(&field, assume),
         }?;
         Ok(Line::Record(record))
     }

@@ -146,8 +146,13 @@ fn telesteer(line: &Object, fields: &Object, assume: &Assume) -> Result<Option<R
     let any = |names: &[&str]| names.iter().find_map(|name| number(fields, name));
     let Some(octets) = any(&["octetDeltaCount", "octetTotalCount"]) else { return Ok(None) };
     let ends = |v4: &str, v6: &str| addr(fields, v4).or_else(|_| addr(fields, v6));
-    // The decoder gives every time in its element's own unit since 1970.
+    // Lines have both times since 1970, whichever way the record told them. Older ones have only
+    // the record's own fields, which the decoder gives in their units.
     let stamp = |edge: &str| {
+        let told = number(line, &format!("{}_ns", edge.to_lowercase()));
+        if let Some(told) = told.and_then(|ns| Ns::try_from(ns).ok()) {
+            return Some(told);
+        }
         [("Nanoseconds", 1), ("Microseconds", 1000), ("Milliseconds", MS), ("Seconds", 1000 * MS)]
             .into_iter()
             .find_map(|(unit, factor)| {
@@ -222,6 +227,19 @@ mod tests {
         assert_eq!(pmacct, goflow2);
         assert_eq!(pmacct, telesteer);
         assert_eq!(pmacct.sampling, Sampling::one_in(10));
+    }
+
+    /// NetFlow v9 has uptimes in its fields; the line has what they mean.
+    #[test]
+    fn times_of_the_line_come_first() {
+        let text = r#"{"type":"flow","exporter":"10.0.0.1","start_ns":5000000000,"end_ns":6000000001,
+            "fields":{"sourceIPv4Address":"192.0.2.7","destinationIPv4Address":"198.51.100.1",
+            "protocolIdentifier":6,"flowStartSysUpTime":7,"flowEndSysUpTime":8,
+            "flowStartSeconds":9,"octetDeltaCount":999}}"#;
+        let read = read(text);
+        assert_eq!((read.first, read.last), (5_000_000_000, 6_000_000_001));
+        let without = text.replace("start_ns", "x").replace("end_ns", "y");
+        assert!(line(&without, &Assume::default()).is_err_and(|reason| reason == "bad flowEnd"));
     }
 
     #[test]

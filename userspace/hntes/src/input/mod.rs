@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Flow records from files: our CSV, nfdump's, and lines of JSON from pmacct, goflow2 or telesteer.
+//! Flow records from files: Parquet, our CSV, nfdump's, and lines of JSON from pmacct, goflow2 or
+//! telesteer.
 //!
-//! What a file is shows in its first line. A line that cannot be read is counted with its reason and
+//! What a file is shows in how it begins. A line, or row, that cannot be read is counted with its reason and
 //! the number of the first such line; the rest of the file is read.
 
+mod columns;
 pub mod csv;
+pub mod folder;
 pub mod json;
+mod parquet;
 pub mod passes;
 pub mod stamp;
 
@@ -14,9 +18,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use telesteer_engine::Assumed;
+use telesteer_engine::notes::Notes;
 use telesteer_fam::{Record, Sampling};
 
 /// Longest line that is looked at; more of it is cut off and makes the line unreadable.
@@ -34,6 +40,11 @@ pub struct Assume {
 }
 
 impl Assume {
+    /// What an engine has to know of it.
+    pub fn assumed(&self) -> Assumed {
+        Assumed { of: self.sampling_of.clone(), rest: self.sampling }
+    }
+
     /// Sampling of a record: its own, else its exporter's, else everyone's.
     fn sampling(&self, own: Option<Sampling>, exporter: IpAddr) -> Option<Sampling> {
         own.or_else(|| self.sampling_of.get(&exporter).copied()).or(self.sampling)
@@ -50,6 +61,8 @@ pub enum Format {
     Nfdump,
     /// A JSON object a line: pmacct's, goflow2's, or telesteer's flow output.
     Json,
+    /// Parquet with the columns of [`crate::schema`].
+    Parquet,
 }
 
 /// What reading a file came to.
@@ -63,6 +76,9 @@ pub struct FileReport {
     pub records: u64,
     /// Lines that are no record, by reason: how many, and the first of them.
     pub bad: BTreeMap<String, Bad>,
+    /// What is odd about records that were read.
+    #[serde(skip)]
+    pub notes: Notes,
     /// Why the file, or the rest of it, could not be read.
     pub failed: Option<String>,
 }
@@ -77,9 +93,9 @@ pub struct Bad {
 }
 
 impl FileReport {
-    fn new(path: &Path) -> Self {
-        let path = path.to_owned();
-        Self { path, format: None, records: 0, bad: BTreeMap::new(), failed: None }
+    pub(crate) fn new(path: &Path) -> Self {
+        let (notes, path) = (Notes::of(path), path.to_owned());
+        Self { path, format: None, records: 0, bad: BTreeMap::new(), notes, failed: None }
     }
 
     /// Of a file that could not be read.
@@ -115,7 +131,11 @@ enum Line {
 /// Hands every record of a file to `each`. Fails only if the file cannot be read at all.
 pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Result<FileReport> {
     let at = || format!("reading {}", path.display());
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path).with_context(at)?);
+    let mut file = File::open(path).with_context(at)?;
+    if is_parquet(path, &mut file).with_context(at)? {
+        return parquet::read(path, file, assume, each);
+    }
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let mut report = FileReport::new(path);
     let mut buffer = Vec::new();
     let mut lines: Option<Lines> = None;
@@ -153,6 +173,7 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
         match line {
             Ok(Line::Record(record)) => {
                 report.records += 1;
+                report.notes.look(number, (record.first, record.last), record.sampling, None);
                 each(&record);
             }
             Ok(Line::Skip) => {}
@@ -161,6 +182,22 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
         }
     }
     Ok(report)
+}
+
+/// Whether a file is Parquet: by its first octets, or by its name, so that one that lost them is not
+/// taken for text. Leaves the file at its beginning.
+fn is_parquet(path: &Path, file: &mut File) -> std::io::Result<bool> {
+    if path.extension() == Some("parquet".as_ref()) {
+        return Ok(true);
+    }
+    if !file.metadata()?.is_file() {
+        // A pipe cannot be read twice, and Parquet is read from its end.
+        return Ok(false);
+    }
+    let mut magic = Vec::new();
+    file.by_ref().take(parquet::MAGIC.len() as u64).read_to_end(&mut magic)?;
+    file.rewind()?;
+    Ok(magic == parquet::MAGIC)
 }
 
 /// Reads a line into `buffer`; `false` if it had to be cut. `None` at the end of the file.

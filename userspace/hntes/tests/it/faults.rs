@@ -42,7 +42,7 @@ fn what_is_wrong_is_named_and_the_rest_analysed() {
     of(&stranger, "first line");
     of(&missing, "missing.csv");
     assert_eq!(faults.len(), 4);
-    for table in ["files", "bad_lines"] {
+    for table in ["files", "bad_lines", "notes"] {
         tables[table] = clean[table].clone();
     }
     assert_eq!(tables, clean, "the rest is as without");
@@ -68,7 +68,7 @@ fn workers_and_files_do_not_matter() {
     }
     let run = |files: &[std::path::PathBuf], threads: &str| {
         let mut tables = fam(files, &["--h=1000".into(), threads.into()]);
-        tables["files"] = Value::Null;
+        (tables["files"], tables["notes"]) = (Value::Null, Value::Null);
         tables
     };
     let one = run(&[whole], "--threads=1");
@@ -178,4 +178,54 @@ fn text_csv_and_help_of_tables() {
     let none = hntes(["fam".as_ref(), "--table=nothing".as_ref(), file.as_os_str()]);
     assert_eq!(none.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&none.stderr).contains("table_days"));
+}
+
+/// 1. One file each: records that end before they begin, of unknown sampling, of a clock ahead; a day
+///    between the files has none.
+/// 2. Each is told with its file, how many and which is the first; the rest is as without.
+#[test]
+fn odd_records_are_told_by_file_and_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, lines: &[&str]| {
+        let path = dir.path().join(name);
+        let head = hntes::schema::COLUMNS.join(",");
+        fs::write(&path, format!("{head}\n{}\n", lines.join("\n"))).unwrap();
+        path
+    };
+    // Seconds since 1970 become nanoseconds; an alpha flow of 2011-05-01 and one of 2011-05-03.
+    let line = |first: i64, last: i64, sampling: &str| {
+        let (first, last) = (first * 1_000_000_000, last * 1_000_000_000);
+        format!("10.9.9.9,{first},{last},10.0.0.1,10.0.1.1,6,1,2,1,2,,0,5000,1,{sampling}")
+    };
+    let (day, third) = (1_304_208_000, 1_304_208_000 + 2 * 86_400);
+    let (good, later) = (line(day, day + 9, "1"), line(third, third + 9, "1"));
+    let good = file("good.csv", &[&good, &later]);
+    let (back, fine) = (line(day + 9, day + 8, "1"), line(day, day + 1, "1"));
+    let negative = file("negative.csv", &[&fine, &back, &back]);
+    let unknown = file("unknown.csv", &[&line(day, day + 9, "")]);
+    let ahead = file("ahead.csv", &[&line(4_102_444_800, 4_102_444_801, "")]);
+    let files = [good, negative.clone(), unknown.clone(), ahead.clone()];
+    let args = ["fam", "--h=1000", "--json"].map(std::ffi::OsStr::new).into_iter();
+    let output = hntes(args.chain(files[..3].iter().map(|path| path.as_os_str())));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let tables: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |path: &std::path::Path| path.display().to_string();
+    assert_eq!(
+        tables["tables"]["notes"],
+        json!([
+            { "path": name(&negative), "records_that": "end before they begin", "records": 2, "first_line": 3 },
+            { "path": name(&unknown), "records_that": "have no known sampling rate", "records": 1, "first_line": 2 },
+        ])
+    );
+    assert!(
+        said.contains("negative.csv: 2 records end before they begin, the first in line 3"),
+        "{said}"
+    );
+    assert!(said.contains("1 intervals without any record, the first is 2011-05-02"), "{said}");
+    assert_eq!(tables["tables"]["left_out"][1]["missing"], true);
+    assert_eq!(tables["tables"]["raw_flows"].as_array().unwrap().len(), 2);
+
+    let output = hntes(["fam".as_ref(), "--alpha-only".as_ref(), ahead.as_os_str()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("ahead.csv: 1 records begin after the file was written"), "{said}");
 }

@@ -9,7 +9,9 @@
 
 mod anonymise;
 mod brute;
+mod engines;
 mod faults;
+mod parquet;
 mod profiles;
 mod program;
 mod slides;

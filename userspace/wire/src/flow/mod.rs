@@ -20,6 +20,7 @@ mod state;
 mod template;
 #[cfg(test)]
 mod tests;
+mod times;
 mod waiting;
 
 pub use element::{Element, Kind, REVERSE_PEN, V9_SCOPE};
@@ -29,6 +30,7 @@ pub use report::{Counters, DatagramReport, Error, Late, Problem, ProblemAt, Sequ
 pub use session::Session;
 pub use state::{DomainState, FieldState, StreamState, TemplateState};
 pub use template::{Field, Template};
+pub use times::Times;
 
 /// The bounds of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

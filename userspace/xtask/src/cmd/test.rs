@@ -37,6 +37,10 @@ pub(crate) struct Options {
     /// Guest tests only.
     #[arg(long)]
     vm: bool,
+    /// Only the tests of the SQL engines and of a cluster of two executors. They are no part of the
+    /// others: DataFusion and Ballista take half an hour to compile on two cores.
+    #[arg(long, conflicts_with_all = ["host", "vm"])]
+    engine: bool,
     /// Guest tests on these kernels only.
     #[arg(long, value_enum, value_delimiter = ',')]
     kernel: Vec<Flavour>,
@@ -70,10 +74,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     }
     let mut tally = Tally::default();
-    if !options.vm {
-        tally.add(host(workspace)?);
+    if options.engine {
+        tally.add(cargo_tests(workspace, "engine tests", "test-engine.log", ENGINE)?);
+    } else if !options.vm {
+        tally.add(cargo_tests(workspace, "host tests", "test-host.log", HOST)?);
     }
-    if !options.host {
+    if !options.host && !options.engine {
         // A broken build is one failure, not the end: the last line must come in any case.
         match guests(workspace, options) {
             Ok(found) => tally.add(found),
@@ -87,15 +93,22 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     Ok(if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// `cargo test` over the workspace.
-fn host(workspace: &Workspace) -> Result<Tally> {
-    let log = workspace.logs().join("test-host.log");
+/// Which crates the host tests are of.
+const HOST: &[&str] = &["--workspace"];
+/// Which crates have more to test with SQL.
+const ENGINE: &[&str] =
+    &["-p", "telesteer-engine", "-p", "hntes", "--features", "telesteer-engine/node,hntes/sql"];
+
+/// `cargo test` over some crates.
+fn cargo_tests(workspace: &Workspace, what: &str, log: &str, which: &[&str]) -> Result<Tally> {
+    let log = workspace.logs().join(log);
     let mut tally = Tally::default();
-    let run = step("host tests", || {
+    let run = step(what, || {
         let tested = workspace
             .cargo()
-            .args(["test", "--release", "--workspace", "--no-fail-fast"])
-            .logged(&log, "host tests", |line, note| {
+            .args(["test", "--release", "--no-fail-fast"])
+            .args(which)
+            .logged(&log, what, |line, note| {
                 if let Some(found) = ktap::cargo_line(line) {
                     tally.add(found);
                 } else if line.trim_start().starts_with(['C', 'R', 'D']) {
@@ -114,7 +127,7 @@ fn host(workspace: &Workspace) -> Result<Tally> {
         Ok(())
     });
     run?;
-    say(format!("host tests: {tally}"));
+    say(format!("{what}: {tally}"));
     Ok(tally)
 }
 
