@@ -10,6 +10,7 @@
 mod anonymise;
 mod brute;
 mod faults;
+mod forms;
 mod parquet;
 mod profiles;
 mod program;
