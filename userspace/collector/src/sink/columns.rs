@@ -13,7 +13,7 @@ use arrow_array::{
 };
 use arrow_schema::ArrowError;
 
-use super::{row::Row, schema::schema};
+use super::{Row, schema::schema};
 
 /// One builder a column, in the order of the schema.
 #[derive(Debug, Default)]

@@ -7,8 +7,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `row` | a record as a row, or why it makes none |
-//! | `schema`, `columns` | rows as columns; `docs/parquet.md` explains them |
+//! | `schema`, `columns` | [`Row`]s as columns; `docs/parquet.md` explains them |
 //! | `partition` | hours, and when their files are closed |
 //! | `place`, `store` | where the files go, and trying again |
 //!
@@ -19,7 +18,6 @@ mod columns;
 mod complaints;
 mod partition;
 mod place;
-pub mod row;
 pub mod schema;
 mod store;
 
@@ -35,7 +33,7 @@ use std::{
 
 use anyhow::Context;
 
-pub use row::{LeftOut, Row};
+pub use telesteer_wire::flow::{LeftOut, Row};
 
 use self::{
     complaints::Complaints,

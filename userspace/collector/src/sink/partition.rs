@@ -23,7 +23,7 @@ use parquet::{
     file::properties::WriterProperties,
 };
 
-use super::{columns::Columns, row::Row, schema::schema};
+use super::{Row, columns::Columns, schema::schema};
 
 /// Rows turned into columns at a time.
 const BATCH: usize = 4096;

@@ -14,6 +14,7 @@ mod collector;
 mod decode;
 mod disk;
 mod flow;
+mod hntes;
 mod ls;
 mod messages;
 mod parquet;

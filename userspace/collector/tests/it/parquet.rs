@@ -70,7 +70,7 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn rows_of(path: &Path) -> Vec<Row> {
+pub(crate) fn rows_of(path: &Path) -> Vec<Row> {
     let reader = SerializedFileReader::new(File::open(path).unwrap())
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let rows = reader.get_row_iter(None).unwrap().map(|row| {
@@ -116,7 +116,7 @@ fn long(row: &Row, name: &str) -> i64 {
     }
 }
 
-fn unsigned(row: &Row, name: &str) -> u64 {
+pub(crate) fn unsigned(row: &Row, name: &str) -> u64 {
     match row[name] {
         Field::UByte(value) => value.into(),
         Field::UShort(value) => value.into(),
@@ -126,7 +126,7 @@ fn unsigned(row: &Row, name: &str) -> u64 {
     }
 }
 
-fn text(row: &Row, name: &str) -> String {
+pub(crate) fn text(row: &Row, name: &str) -> String {
     match &row[name] {
         Field::Str(value) => value.clone(),
         other => panic!("{name} is {other}"),

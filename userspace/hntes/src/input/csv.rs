@@ -104,7 +104,7 @@ impl Table {
             Format::Nfdump => {
                 self.nfdump(&field, self.duration.map_or("", |at| fields[at]), assume)
             }
-            Format::Csv | Format::Json | Format::Parquet => schema(&field, assume),
+            _ => schema(&field, assume),
         }?;
         Ok(Line::Record(record))
     }

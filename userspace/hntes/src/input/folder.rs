@@ -6,13 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Endings of files that are taken from a folder.
-const ENDINGS: [&str; 2] = ["parquet", "csv"];
+const ENDINGS: [&str; 5] = ["parquet", "csv", "ipfix", "pcap", "pcapng"];
 /// Most files of one run.
 const FILES_MAX: usize = 1 << 20;
 /// Deepest folder below one that was named.
 const DEPTH_MAX: usize = 16;
 
-/// Replaces folders by the Parquet and CSV files below them, in order of their names. What begins
+/// Replaces folders by the Parquet, CSV and message files below them, in order of their names. What begins
 /// with `_` or `.` is somebody's work in progress and left out.
 pub fn expand(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
@@ -25,7 +25,8 @@ pub fn expand(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let before = files.len();
         walk(path, 0, &mut files)?;
         if files.len() == before {
-            bail!("{}: no .parquet or .csv file in this folder", path.display());
+            let endings = ENDINGS.join(", .");
+            bail!("{}: no file in this folder ends in .{endings}", path.display());
         }
     }
     Ok(files)
@@ -64,7 +65,14 @@ mod tests {
     #[test]
     fn folders_become_their_files_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        let files = ["b/2.parquet", "b/10.parquet", "a.csv", "_staging/x.parquet", "c/truth.json"];
+        let files = [
+            "b/2.parquet",
+            "b/10.parquet",
+            "a.csv",
+            "_staging/x.parquet",
+            "c/truth.json",
+            "m.ipfix",
+        ];
         for name in files {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -73,8 +81,17 @@ mod tests {
         let missing = dir.path().join("missing.csv");
         let found = expand(&[missing.clone(), dir.path().to_owned()]).unwrap();
         let below = |name: &str| dir.path().join(name);
-        assert_eq!(found, [missing, below("a.csv"), below("b/10.parquet"), below("b/2.parquet")]);
+        assert_eq!(
+            found,
+            [
+                missing,
+                below("a.csv"),
+                below("b/10.parquet"),
+                below("b/2.parquet"),
+                below("m.ipfix")
+            ]
+        );
         let error = expand(&[below("c")]).unwrap_err().to_string();
-        assert!(error.contains("c: no .parquet or .csv file"), "{error}");
+        assert!(error.contains("c: no file in this folder ends in .parquet, .csv"), "{error}");
     }
 }

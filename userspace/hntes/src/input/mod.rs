@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Flow records from files: Parquet, our CSV, nfdump's, and lines of JSON from pmacct, goflow2 or
-//! telesteer.
+//! Flow records from files: Parquet, our CSV, nfdump's, lines of JSON from pmacct, goflow2 or
+//! telesteer, and the messages themselves, in IPFIX files and captures.
 //!
 //! What a file is shows in how it begins. A line, or row, that cannot be read is counted with its reason and
 //! the number of the first such line; the rest of the file is read.
 
+mod capture;
 mod columns;
 pub mod csv;
+mod decoded;
 pub mod folder;
 pub mod json;
+mod messages;
 mod parquet;
 pub mod passes;
 pub mod stamp;
@@ -63,6 +66,10 @@ pub enum Format {
     Json,
     /// Parquet with the columns of [`crate::schema`].
     Parquet,
+    /// IPFIX messages, one after the other (RFC 5655).
+    Ipfix,
+    /// A capture of NetFlow v9 and IPFIX datagrams.
+    Capture,
 }
 
 /// What reading a file came to.
@@ -135,6 +142,11 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
     if is_parquet(path, &mut file).with_context(at)? {
         return parquet::read(path, file, assume, each);
     }
+    match messages_of(&mut file).with_context(at)? {
+        Some(Format::Capture) => return capture::read(path, file, assume, each),
+        Some(_) => return messages::read(path, file, assume, each),
+        None => {}
+    }
     let mut file = BufReader::with_capacity(1 << 20, file);
     let mut report = FileReport::new(path);
     let mut buffer = Vec::new();
@@ -198,6 +210,21 @@ fn is_parquet(path: &Path, file: &mut File) -> std::io::Result<bool> {
     file.by_ref().take(parquet::MAGIC.len() as u64).read_to_end(&mut magic)?;
     file.rewind()?;
     Ok(magic == parquet::MAGIC)
+}
+
+/// Whether a file has messages, by its first octets, and which way. Leaves the file at its beginning.
+fn messages_of(file: &mut File) -> std::io::Result<Option<Format>> {
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut magic = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut magic)?;
+    file.rewind()?;
+    Ok(match magic.first_chunk() {
+        _ if magic.starts_with(&messages::MAGIC) => Some(Format::Ipfix),
+        Some(magic) if capture::MAGICS.contains(magic) => Some(Format::Capture),
+        _ => None,
+    })
 }
 
 /// Reads a line into `buffer`; `false` if it had to be cut. `None` at the end of the file.

@@ -16,6 +16,8 @@ pub fn files(reports: &[FileReport]) -> Table {
             crate::input::Format::Nfdump => "nfdump",
             crate::input::Format::Json => "json",
             crate::input::Format::Parquet => "parquet",
+            crate::input::Format::Ipfix => "ipfix",
+            crate::input::Format::Capture => "capture",
         });
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         let path = report.path.display().to_string();

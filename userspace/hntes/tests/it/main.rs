@@ -11,6 +11,7 @@ mod anonymise;
 mod brute;
 mod engines;
 mod faults;
+mod forms;
 mod parquet;
 mod profiles;
 mod program;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What of a flow record goes into a row, and which records make none.
+//! What of a flow record goes into a row of a table of flows, and which records make none.
 
 use std::net::IpAddr;
 
-use telesteer_wire::flow::{Record, Times, Value};
+use super::{Record, Times, Value};
 
-/// One row, before it is columns.
+/// One row. `docs/parquet.md` says which elements each column comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// The router, by the address it sends from.
+    /// The router, by whichever address the caller knows it.
     pub exporter: IpAddr,
     /// Its observation domain or source id.
     pub domain: u32,
