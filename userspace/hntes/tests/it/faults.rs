@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Input that is not as it should be, days kept between runs, and what is emitted.
+//! Input that is not as it should be, and how tables are printed.
 
-use crate::program::{csv_files, fam, fresh_seed, generate, hntes, stdout};
+use crate::program::{csv_files, fam, fresh_seed, hntes, stdout};
 use crate::workload;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::fs;
 
 #[test]
@@ -75,81 +74,6 @@ fn workers_and_files_do_not_matter() {
     for threads in ["--threads=1", "--threads=3", "--threads=16"] {
         assert_eq!(one, run(&csv_files(&parts), threads), "{threads}");
     }
-}
-
-/// 1. Days come one by one; the state has what a run over all of them finds.
-/// 2. A day replayed changes nothing, to the byte.
-/// 3. Another reading is refused.
-#[test]
-fn days_are_kept() {
-    let (dir, seed) = (tempfile::tempdir().unwrap(), fresh_seed());
-    let (files, _) = generate("slides", seed, dir.path());
-    let state = dir.path().join("state");
-    let kept = format!("--state={}", state.display());
-    let args = |more: &[&str]| -> Vec<String> {
-        let base = [kept.as_str(), "--alpha-only"];
-        base.iter().chain(more).map(|text| (*text).to_owned()).collect()
-    };
-    fam(&files[..100], &args(&[]));
-    let grown = fam(&files[100..140], &args(&[]));
-    let mut all = fam(&files[..140], &["--alpha-only".into()]);
-    all["files"] = grown["files"].clone();
-    assert_eq!(grown, all);
-
-    let day = state.join("2011-06-01.day.json");
-    let before = fs::read(&day).unwrap();
-    let mut replayed = fam(&files[31..32], &args(&[]));
-    assert_eq!(fs::read(&day).unwrap(), before);
-    replayed["files"] = grown["files"].clone();
-    assert_eq!(replayed, grown);
-
-    let other = hntes(["fam", &kept, "--h=5"]);
-    assert_eq!(other.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&other.stderr).contains("another reading"));
-}
-
-/// Tables of two days that follow each other: the second's diff leads from one to the other.
-#[test]
-fn emitted_tables_follow_from_each_other() {
-    let dir = tempfile::tempdir().unwrap();
-    let (files, _) = generate("slides", fresh_seed(), dir.path());
-    let out = dir.path().join("out");
-    let emit = |day: &str| -> Value {
-        let args = ["fam", "--alpha-only", "--emit-day", day, "--emit"];
-        let args = args.map(std::ffi::OsStr::new).into_iter().chain([out.as_os_str()]);
-        stdout(hntes(args.chain(files.iter().map(|path| path.as_os_str()))));
-        serde_json::from_slice(&fs::read(out.join(format!("pbr-{day}.json"))).unwrap()).unwrap()
-    };
-    let keys = |table: &Value| -> BTreeSet<String> {
-        let key = |entry: &Value| format!("{} {}", entry["src"], entry["dst"]);
-        table.as_array().unwrap().iter().map(key).collect()
-    };
-    // Find a day with changes; in the first month hardly one is without.
-    let (before, after) = (emit("2011-05-20"), emit("2011-05-21"));
-    let mut table = keys(&before["entries"]);
-    let change = &after["diff"]["entries"];
-    table.retain(|key| !keys(&change["removed"]).contains(key));
-    table.extend(keys(&change["added"]));
-    assert_eq!(table, keys(&after["entries"]));
-    assert!(keys(&change["added"]).is_disjoint(&keys(&before["entries"])));
-    assert_eq!(after["diff"]["since"], "2011-05-20");
-    assert_eq!((&after["version"], &after["both_directions"]), (&json!(1), &json!(true)));
-    assert!(!table.is_empty());
-    let entry = &after["entries"][0];
-    assert!(entry["lsps"].as_array().unwrap().iter().all(|lsp| lsp["ingress"] == "10.0.0.1"));
-
-    // The table that is in force after the last day, and its size.
-    let last = emit("2011-12-01");
-    let tables = fam(&files, &["--alpha-only".into()]);
-    let sizes = tables["table_days"].as_array().unwrap();
-    let of = |day: &str| {
-        let same =
-            |row: &&Value| row["width"] == "/24" && row["aging"] == "30" && row["day"] == day;
-        sizes.iter().find(same).unwrap()["size"].as_u64().unwrap() as usize
-    };
-    assert_eq!(keys(&before["entries"]).len(), of("2011-05-20"));
-    assert_eq!(keys(&after["entries"]).len(), of("2011-05-21"));
-    assert!(keys(&last["entries"]).len() >= 40);
 }
 
 #[test]

@@ -9,6 +9,8 @@
 
 mod anonymise;
 mod brute;
+mod days;
+mod emit;
 mod faults;
 mod parquet;
 mod profiles;
