@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes fam`: the analysis.
 
+use crate::cmd::assume;
 use crate::cmd::switches::Switches;
 use crate::emit;
 use crate::input::{Assume, FileReport, folder, passes};
+use crate::lists;
 use crate::state::State;
 use crate::tables::{self, Table};
 use anyhow::{Context, Result, bail};
@@ -14,12 +16,11 @@ use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
 use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
 use telesteer_fam::burst::BurstPass;
 use telesteer_fam::day::Gather;
-use telesteer_fam::doors::Door;
 use telesteer_fam::reading::Refresh;
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
-use telesteer_fam::{Reading, Sampling, Width};
+use telesteer_fam::{Reading, Width};
 
 /// Find alpha flows in flow records; say what tables learnt from them would redirect.
 #[derive(clap::Args, Debug)]
@@ -138,7 +139,7 @@ pub fn run(args: &Args) -> Result<()> {
     all.extend(tables::flows::simultaneous(&days, &reading));
     all.extend(tables::flows::shapes(&days));
     if let Some(path) = &args.doors {
-        all.extend(tables::flows::doors(&days, &read_doors(path)?, first_width(&reading)));
+        all.extend(tables::flows::doors(&days, &lists::doors(path)?, first_width(&reading)));
     }
     if let Some(dir) = &args.emit {
         args.emit(dir, &days, &histories, &traffic, &reading)?;
@@ -160,25 +161,7 @@ fn first_width(reading: &Reading) -> Width {
 
 impl Args {
     fn assume(&self) -> Result<Assume> {
-        let mut assume = Assume { exporter: self.assume_exporter, ..Assume::default() };
-        for text in &self.assume_sampling {
-            let number = |text: &str| {
-                text.parse()
-                    .ok()
-                    .and_then(Sampling::one_in)
-                    .with_context(|| format!("--assume-sampling {text}: not a number of packets"))
-            };
-            match text.split_once('=') {
-                Some((exporter, n)) => {
-                    let exporter = exporter
-                        .parse()
-                        .with_context(|| format!("--assume-sampling {text}: no address"))?;
-                    assume.sampling_of.insert(exporter, number(n)?);
-                }
-                None => assume.sampling = Some(number(text)?),
-            }
-        }
-        Ok(assume)
+        assume::assume(self.assume_exporter, &self.assume_sampling)
     }
 
     /// The first two passes.
@@ -305,22 +288,4 @@ impl Args {
             other => other.context("writing to standard output"),
         }
     }
-}
-
-fn read_doors(path: &std::path::Path) -> Result<Vec<Door>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let mut doors = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let at = || format!("{}, line {}", path.display(), number + 1);
-        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
-        let Some(prefix) = words.next() else { continue };
-        let prefix = prefix.parse().with_context(at)?;
-        let name = words.next().with_context(|| format!("{}: no name", at()))?.to_owned();
-        let ports = words.next().map_or(Ok(Default::default()), |ports| {
-            ports.split(',').map(str::parse).collect::<Result<_, _>>()
-        });
-        doors.push(Door { prefix, name, ports: ports.with_context(at)? });
-    }
-    Ok(doors)
 }

@@ -2,6 +2,7 @@
 //! The verbs.
 
 pub mod anonymise;
+mod assume;
 pub mod fam;
 pub mod generate;
 pub mod switches;
