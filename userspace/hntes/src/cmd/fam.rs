@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes fam`: the analysis.
 
-use crate::cmd::assume;
 use crate::cmd::switches::Switches;
+use crate::cmd::{assume, remarks};
 use crate::emit;
 use crate::input::{Assume, FileReport, folder, passes};
 use crate::lists;
-use crate::state::State;
+use crate::state::{Basis, State};
 use crate::tables::{self, Table};
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
@@ -37,6 +37,9 @@ pub struct Args {
     /// Keep days here, and take those from here that the files do not have.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Replace days there even by fewer records than they were made of.
+    #[arg(long, requires = "state")]
+    replace: bool,
     /// Print all tables as one JSON object.
     #[arg(long)]
     json: bool,
@@ -97,11 +100,13 @@ pub fn run(args: &Args) -> Result<()> {
     let files = folder::expand(&args.files)?;
     let read = args.read(&files, &reading, &assume)?;
     let mut days = read.days;
+    let mut stayed = Vec::new();
     if let Some(dir) = &args.state {
-        let state = State::open(dir, &reading)?;
-        state.store(&days, &reading)?;
+        let state = State::open(dir, &Basis::new(&reading, args.switches.zone(), &assume))?;
+        stayed = state.store(&days, &reading, args.replace)?;
         days = state.load(&reading)?;
     }
+    remarks::say(&stayed, &reading);
     for report in &read.reports {
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         if let Some(failed) = &report.failed {
@@ -136,6 +141,7 @@ pub fn run(args: &Args) -> Result<()> {
         tables::redirect::new_flows(&aged),
         tables::flows::lsp_months(&days, &reading),
     ];
+    all.push(tables::state::stayed(&stayed, &reading));
     all.extend(tables::flows::simultaneous(&days, &reading));
     all.extend(tables::flows::shapes(&days));
     if let Some(path) = &args.doors {

@@ -5,4 +5,5 @@ pub mod anonymise;
 mod assume;
 pub mod fam;
 pub mod generate;
+mod remarks;
 pub mod switches;

@@ -222,6 +222,11 @@ fn zone(text: &str) -> Result<Zone> {
 }
 
 impl Switches {
+    /// What the zone was called.
+    pub fn zone(&self) -> &str {
+        &self.zone
+    }
+
     /// The reading.
     pub fn reading(&self) -> Result<Reading> {
         let zone = zone(&self.zone).with_context(|| format!("--zone {}", self.zone))?;

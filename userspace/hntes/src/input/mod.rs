@@ -15,7 +15,7 @@ pub mod stamp;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -27,7 +27,7 @@ use telesteer_fam::{Record, Sampling};
 const LINE_MAX: usize = 64 * 1024;
 
 /// What a file does not say itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assume {
     /// Exporter of records that name none.
     pub exporter: Option<IpAddr>,
