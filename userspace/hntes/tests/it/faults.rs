@@ -36,11 +36,12 @@ fn what_is_wrong_is_named_and_the_rest_analysed() {
         faults.iter().find(same).unwrap_or_else(|| panic!("{reason}: {faults:?}")).clone()
     };
     let few = of(&bad, "too few columns");
-    assert_eq!((&few["lines"], &few["first_line"]), (&json!(2), &json!(lines + 1)));
+    assert_eq!((&few["lines"], &few["first_line"]), (&json!(1), &json!(lines + 1)));
     assert_eq!(of(&bad, "not UTF-8")["first_line"], lines + 2);
+    assert_eq!(of(&bad, "line not ended")["first_line"], lines + 3);
     of(&stranger, "first line");
     of(&missing, "missing.csv");
-    assert_eq!(faults.len(), 4);
+    assert_eq!(faults.len(), 5);
     for table in ["files", "bad_lines"] {
         tables[table] = clean[table].clone();
     }
@@ -49,6 +50,36 @@ fn what_is_wrong_is_named_and_the_rest_analysed() {
     let only = hntes(["fam".as_ref(), missing.as_os_str()]);
     assert_eq!(only.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&only.stderr).contains("missing.csv"));
+}
+
+/// Wherever a file is torn: what is behind its last line break is no record, however much it looks
+/// like one. `…,1000` cut to `…,1` would be another rate.
+#[test]
+fn a_torn_line_is_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("torn.csv");
+    workload::write(2, 2, &path);
+    let text = fs::read_to_string(&path).unwrap();
+    let head = text.find('\n').unwrap() + 1;
+    let sampled = |line: &str| line.rsplit_once(',').unwrap().0.to_owned() + ",1000\n";
+    let whole = text[..head].to_owned() + &text[head..].lines().map(sampled).collect::<String>();
+    for end in head..=whole.len() {
+        fs::write(&path, &whole[..end]).unwrap();
+        let tables = fam(&[path.clone()], &["--alpha-only".into(), "--threads=1".into()]);
+        let lines = whole[head..end].matches('\n').count();
+        let torn = !whole[..end].ends_with('\n');
+        assert_eq!(tables["files"][0]["records"], lines, "{end}");
+        let reasons = tables["bad_lines"].as_array().unwrap();
+        assert_eq!(reasons.len(), usize::from(torn), "{end}: {reasons:?}");
+        assert!(!torn || reasons[0]["reason"] == "line not ended");
+    }
+    // An object of JSON has its end in itself.
+    let json =
+        r#"{"ip_src":"192.0.2.7","ip_dst":"192.0.2.8","ip_proto":6,"bytes":9,"sampling_rate":1,
+        "timestamp_start":1,"timestamp_end":2}"#
+            .replace('\n', "");
+    fs::write(&path, json).unwrap();
+    assert_eq!(fam(&[path], &[])["files"][0]["records"], 1);
 }
 
 #[test]
