@@ -114,8 +114,6 @@ enum Line {
     Record(Record),
     /// Not meant to be a record.
     Skip,
-    /// The records end here.
-    End,
 }
 
 /// What a line ends with.
@@ -177,7 +175,6 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
                 each(&record);
             }
             Ok(Line::Skip) => {}
-            Ok(Line::End) => break,
             Err(reason) => report.count(&reason, number),
         }
     }

@@ -82,6 +82,32 @@ fn a_torn_line_is_no_record() {
     assert_eq!(fam(&[path], &[])["files"][0]["records"], 1);
 }
 
+/// `cat a.csv b.csv`, b with its columns the other way round: as the two of them.
+#[test]
+fn files_one_behind_the_other_are_read_each_by_its_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    workload::write(fresh_seed(), 100, &path("a.csv"));
+    workload::write(fresh_seed(), 100, &path("b.csv"));
+    let turned: String = fs::read_to_string(path("b.csv"))
+        .unwrap()
+        .lines()
+        .map(|line| line.split(',').rev().collect::<Vec<_>>().join(",") + "\n")
+        .collect();
+    let both = fs::read_to_string(path("a.csv")).unwrap() + &turned;
+    fs::write(path("both.csv"), both).unwrap();
+    let run = |names: &[&str]| {
+        let files: Vec<_> = names.iter().map(|name| path(name)).collect();
+        let mut tables = fam(&files, &["--h=1000".into()]);
+        tables["files"] = Value::Null;
+        (tables["bad_lines"].take(), tables)
+    };
+    let ((_, apart), (faults, together)) = (run(&["a.csv", "b.csv"]), run(&["both.csv"]));
+    assert_eq!(together, apart);
+    assert_eq!(faults.as_array().unwrap().len(), 1);
+    assert_eq!((&faults[0]["reason"], &faults[0]["lines"]), (&json!("another header"), &json!(1)));
+}
+
 #[test]
 fn workers_and_files_do_not_matter() {
     let dir = tempfile::tempdir().unwrap();
