@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> Result<()> {
         stayed = state.store(&days, &reading, args.replace)?;
         days = state.load(&reading)?;
     }
-    remarks::say(&stayed, &reading);
+    remarks::say(&days, &stayed, &reading);
     for report in &read.reports {
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         if let Some(failed) = &report.failed {

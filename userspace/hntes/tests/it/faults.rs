@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Input that is not as it should be, and how tables are printed.
 
-use crate::program::{csv_files, fam, fresh_seed, hntes, stdout};
+use crate::program::{csv_files, fam, fresh_seed, hntes, said, stdout};
 use crate::workload;
 use serde_json::{Value, json};
 use std::fs;
@@ -106,6 +106,23 @@ fn files_one_behind_the_other_are_read_each_by_its_header() {
     assert_eq!(together, apart);
     assert_eq!(faults.as_array().unwrap().len(), 1);
     assert_eq!((&faults[0]["reason"], &faults[0]["lines"]), (&json!("another header"), &json!(1)));
+}
+
+/// Nothing nfdump writes tells the rate: a run that finds nothing says why.
+#[test]
+fn unknown_sampling_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nfdump.csv");
+    let line =
+        "2011-05-01 00:00:01,2011-05-01 00:00:31,192.0.2.7,198.51.100.1,TCP,2000000000,10.0.0.1\n";
+    fs::write(&path, format!("ts,te,sa,da,pr,ibyt,ra\n{line}{line}{line}")).unwrap();
+    let run = |args: &[&str]| {
+        let args = ["fam", "--table=summary"].iter().chain(args).map(|arg| (*arg).into());
+        hntes(args.chain([path.clone().into_os_string()]))
+    };
+    let told = "3 of 3 records have unknown sampling; see --assume-sampling";
+    assert!(said(&run(&[])).contains(told));
+    assert!(!said(&run(&["--assume-sampling=::ffff:10.0.0.1=1"])).contains("unknown sampling"));
 }
 
 #[test]
