@@ -16,4 +16,5 @@ mod parquet;
 mod profiles;
 mod program;
 mod slides;
+mod switches;
 mod workload;
