@@ -261,7 +261,7 @@ impl Args {
         };
         let policy = Policy { width: history.width, aging: self.emit_aging };
         let aged = age(history, policy.aging, reading, traffic);
-        let emitted = emit::emitted(days, policy, &aged.in_force, day, reading);
+        let emitted = emit::emitted(dir, days, policy, &aged.in_force, day, reading)?;
         let path = emit::write(dir, &emitted)?;
         eprintln!("hntes: {} entries in {}", emitted.entries.len(), path.display());
         Ok(())
