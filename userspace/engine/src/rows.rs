@@ -53,7 +53,8 @@ impl Rows {
     /// The record of a row; the error names what is none.
     pub fn record(&self, row: usize, assumed: &Assumed) -> Result<Record, String> {
         let addr = |column: &StringViewArray, name: &str| -> Result<IpAddr, String> {
-            column.value(row).parse().map_err(|_| format!("bad {name}"))
+            let addr: IpAddr = column.value(row).parse().map_err(|_| format!("bad {name}"))?;
+            Ok(addr.to_canonical())
         };
         let exporter = addr(&self.exporter, "exporter")?;
         let hop = self.next_hop.is_valid(row).then(|| addr(&self.next_hop, "bgp_next_hop"));
@@ -64,8 +65,8 @@ impl Rows {
             first: self.first.value(row),
             last: self.last.value(row),
             key: FiveTuple {
-                src: addr(&self.src, "src")?.to_canonical(),
-                dst: addr(&self.dst, "dst")?.to_canonical(),
+                src: addr(&self.src, "src")?,
+                dst: addr(&self.dst, "dst")?,
                 proto: self.proto.value(row),
                 src_port: self.ports[0].value(row),
                 dst_port: self.ports[1].value(row),

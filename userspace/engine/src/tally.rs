@@ -94,6 +94,7 @@ impl<'r> Tally<'r> {
             if let Some(exporter) = &exporter {
                 let exporter: IpAddr =
                     exporter.value(row).parse().map_err(|_| "bad exporter".to_owned())?;
+                let exporter = exporter.to_canonical();
                 let in_if = in_if.as_ref().map_or(0, |in_if| in_if.value(row));
                 counts = screen::counts(exporter, in_if, self.reading);
                 sampling = self.assumed.sampling(own, exporter);

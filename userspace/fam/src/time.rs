@@ -97,6 +97,19 @@ impl Zone {
             n => self.changes[n - 1].1,
         }
     }
+
+    /// What is left of it between two instants: two zones of which the same is left give the same
+    /// days there.
+    #[must_use]
+    pub fn within(&self, from: Ns, until: Ns) -> Self {
+        let mut left = Self::fixed(self.offset_s(from));
+        for change in self.changes.iter().filter(|(at, _)| from < *at && *at < until) {
+            if left.offset_s(change.0) != change.1 {
+                left.changes.push(*change);
+            }
+        }
+        left
+    }
 }
 
 /// How instants fall into aggregation intervals.

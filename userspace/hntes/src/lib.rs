@@ -3,7 +3,7 @@
 //!
 //! The calculations are [`telesteer_fam`]'s. Here is what reads and writes:
 //!
-//! - [`schema`], [`input`]: flow records in files, ours and others'.
+//! - [`schema`], [`input`], [`lists`]: flow records in files, ours and others'; other lists.
 //! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
 //! - [`state`]: days kept between runs.
 //! - [`work`], [`watch`]: who goes over the records, and who watches that.
@@ -16,6 +16,7 @@ pub mod cryptopan;
 pub mod emit;
 pub mod generate;
 pub mod input;
+pub mod lists;
 pub mod rng;
 pub mod schema;
 pub mod state;

@@ -148,6 +148,11 @@ impl<'w> Work<'w> {
         true
     }
 
+    /// What the files do not say themselves.
+    pub fn assume(&self) -> &Assume {
+        self.assume
+    }
+
     /// The first two passes.
     pub fn read(&self, reading: &Reading) -> Result<Found> {
         let window = reading.detector == telesteer_fam::reading::Detector::Window;

@@ -53,6 +53,7 @@ impl<'r> Groups<'r> {
             if self.by.0 {
                 let exporter: IpAddr =
                     exporter.value(row).parse().map_err(|_| "bad exporter".to_owned())?;
+                let exporter = exporter.to_canonical();
                 counts = screen::counts(exporter, in_if.value(row), self.reading);
                 sampling = self.assumed.sampling(own, exporter);
             }

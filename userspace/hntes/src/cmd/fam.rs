@@ -2,9 +2,11 @@
 //! `hntes fam`: the analysis.
 
 use crate::cmd::switches::Switches;
+use crate::cmd::{assume, remarks};
 use crate::emit;
-use crate::input::{Assume, FileReport, folder};
-use crate::state::State;
+use crate::input::{Assume, folder};
+use crate::lists;
+use crate::state::{Basis, Kept, State};
 use crate::tables::{self, Table};
 use crate::watch::Watch;
 use crate::work::{Engine, Work};
@@ -13,10 +15,9 @@ use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
-use telesteer_fam::doors::Door;
 use telesteer_fam::reading::Refresh;
-use telesteer_fam::series::{Days, PairHistory, range};
-use telesteer_fam::{Reading, Sampling, Width};
+use telesteer_fam::series::{Days, PairHistory};
+use telesteer_fam::{Reading, Width};
 
 /// Find alpha flows in flow records; say what tables learnt from them would redirect.
 #[derive(clap::Args, Debug)]
@@ -33,6 +34,9 @@ pub struct Args {
     /// Keep days here, and take those from here that the files do not have.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Replace days there even by fewer records than they were made of.
+    #[arg(long, requires = "state")]
+    replace: bool,
     /// Print all tables as one JSON object.
     #[arg(long)]
     json: bool,
@@ -103,44 +107,6 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Says what was wrong with files.
-fn say(reports: &[FileReport]) {
-    for report in reports {
-        let (path, bad) = (report.path.display(), report.bad.values().map(|bad| bad.lines));
-        let bad: u64 = bad.sum();
-        if let Some(failed) = &report.failed {
-            eprintln!("hntes: {failed}");
-        } else if bad > 0 {
-            eprintln!("hntes: {path}: {bad} lines are no record");
-        }
-        for (oddity, note) in report.notes.seen() {
-            eprintln!(
-                "hntes: {path}: {} records {}, the first in line {}",
-                note.records,
-                oddity.name(),
-                note.first
-            );
-        }
-    }
-}
-
-/// Names days between the first and the last of which there is no record.
-fn say_missing(days: &Days, reading: &Reading) {
-    let missing: Vec<_> = range(days).filter(|day| !days.contains_key(day)).collect();
-    if let Some(first) = missing.first() {
-        let (count, label) = (missing.len(), reading.calendar.label(*first));
-        eprintln!("hntes: {count} intervals without any record, the first is {label}");
-    }
-}
-
-/// The days as they are kept, where they are.
-fn kept(args: &Args, days: Days, reading: &Reading) -> Result<Days> {
-    let Some(dir) = &args.state else { return Ok(days) };
-    let state = State::open(dir, reading)?;
-    state.store(&days, reading)?;
-    state.load(reading)
-}
-
 fn first_width(reading: &Reading) -> Width {
     reading.widths.first().copied().unwrap_or(Width::NET)
 }
@@ -149,9 +115,8 @@ impl Args {
     /// All tables.
     fn analyse(&self, work: &Work<'_>, reading: &Reading) -> Result<Vec<Table>> {
         let mut found = work.read(reading)?;
-        let days = kept(self, std::mem::take(&mut found.days), reading)?;
-        say(&found.reports);
-        say_missing(&days, reading);
+        let (days, stayed) = self.kept(std::mem::take(&mut found.days), work.assume(), reading)?;
+        remarks::say(&found.reports, &days, &stayed, reading);
         let traffic = self.traffic(work, &days, reading)?;
         let histories: Vec<PairHistory> =
             reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
@@ -178,14 +143,12 @@ impl Args {
             tables::redirect::days(&aged, reading),
             tables::redirect::new_flows(&aged),
             tables::flows::lsp_months(&days, reading),
+            tables::state::stayed(&stayed, reading),
         ];
         all.extend(tables::flows::simultaneous(&days, reading));
         all.extend(tables::flows::shapes(&days));
         if let Some(path) = &self.doors {
-            all.extend(tables::flows::doors(&days, &read_doors(path)?, first_width(reading)));
-        }
-        if let Some(dir) = &self.emit {
-            self.emit(dir, &days, &histories, &traffic, reading)?;
+            all.extend(tables::flows::doors(&days, &lists::doors(path)?, first_width(reading)));
         }
         if !self.alpha_only && !self.files.is_empty() {
             let beta = work.beta(&found, &days, aged, reading)?;
@@ -197,29 +160,23 @@ impl Args {
             let day = day.with_context(|| format!("--burst {label}: no such interval"))?;
             all.push(tables::burst::decomposition(&work.burst(day, reading)?));
         }
+        // Last: it tells what is new since it was done before, so it is not for runs that fail.
+        if let Some(dir) = &self.emit {
+            self.emit(dir, &days, &histories, &traffic, reading)?;
+        }
         Ok(all)
     }
 
+    /// The days as they are kept, where they are, and those that stayed as they were.
+    fn kept(&self, days: Days, assume: &Assume, reading: &Reading) -> Result<(Days, Vec<Kept>)> {
+        let Some(dir) = &self.state else { return Ok((days, Vec::new())) };
+        let state = State::open(dir, &Basis::new(reading, self.switches.zone(), assume))?;
+        let stayed = state.store(&days, reading, self.replace)?;
+        Ok((state.load(reading)?, stayed))
+    }
+
     fn assume(&self) -> Result<Assume> {
-        let mut assume = Assume { exporter: self.assume_exporter, ..Assume::default() };
-        for text in &self.assume_sampling {
-            let number = |text: &str| {
-                text.parse()
-                    .ok()
-                    .and_then(Sampling::one_in)
-                    .with_context(|| format!("--assume-sampling {text}: not a number of packets"))
-            };
-            match text.split_once('=') {
-                Some((exporter, n)) => {
-                    let exporter = exporter
-                        .parse()
-                        .with_context(|| format!("--assume-sampling {text}: no address"))?;
-                    assume.sampling_of.insert(exporter, number(n)?);
-                }
-                None => assume.sampling = Some(number(text)?),
-            }
-        }
-        Ok(assume)
+        assume::assume(self.assume_exporter, &self.assume_sampling)
     }
 
     fn traffic(&self, work: &Work<'_>, days: &Days, reading: &Reading) -> Result<Traffic> {
@@ -261,7 +218,7 @@ impl Args {
         };
         let policy = Policy { width: history.width, aging: self.emit_aging };
         let aged = age(history, policy.aging, reading, traffic);
-        let emitted = emit::emitted(days, policy, &aged.in_force, day, reading);
+        let emitted = emit::emitted(dir, days, policy, &aged.in_force, day, reading)?;
         let path = emit::write(dir, &emitted)?;
         eprintln!("hntes: {} entries in {}", emitted.entries.len(), path.display());
         Ok(())
@@ -294,22 +251,4 @@ impl Args {
             other => other.context("writing to standard output"),
         }
     }
-}
-
-fn read_doors(path: &std::path::Path) -> Result<Vec<Door>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let mut doors = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let at = || format!("{}, line {}", path.display(), number + 1);
-        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
-        let Some(prefix) = words.next() else { continue };
-        let prefix = prefix.parse().with_context(at)?;
-        let name = words.next().with_context(|| format!("{}: no name", at()))?.to_owned();
-        let ports = words.next().map_or(Ok(Default::default()), |ports| {
-            ports.split(',').map(str::parse).collect::<Result<_, _>>()
-        });
-        doors.push(Door { prefix, name, ports: ports.with_context(at)? });
-    }
-    Ok(doors)
 }

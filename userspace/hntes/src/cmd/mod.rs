@@ -2,6 +2,8 @@
 //! The verbs.
 
 pub mod anonymise;
+mod assume;
 pub mod fam;
 pub mod generate;
+mod remarks;
 pub mod switches;

@@ -54,7 +54,8 @@ impl Decoder {
                 .or(told)
                 .or_else(|| exporters.get(&domain).copied())
                 .or(assume.exporter)
-                .unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+                .unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+                .to_canonical();
             match record(found, exporter, assume) {
                 Ok(record) => {
                     report.records += 1;
@@ -128,7 +129,7 @@ fn record(
         },
         in_if: row.in_if,
         out_if: row.out_if,
-        next_hop: row.next_hop,
+        next_hop: row.next_hop.map(|hop| hop.to_canonical()),
         tos: row.tos,
         octets: row.octets,
         packets: row.packets,

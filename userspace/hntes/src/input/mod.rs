@@ -18,7 +18,7 @@ pub mod stamp;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -32,7 +32,7 @@ use telesteer_fam::{Record, Sampling};
 const LINE_MAX: usize = 64 * 1024;
 
 /// What a file does not say itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assume {
     /// Exporter of records that name none.
     pub exporter: Option<IpAddr>,
@@ -131,8 +131,16 @@ enum Line {
     Record(Record),
     /// Not meant to be a record.
     Skip,
-    /// The records end here.
-    End,
+}
+
+/// What a line ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Line,
+    /// The file, so that there may have been more of it: what is left of a number is a number.
+    File,
+    /// Nothing; it had to be cut.
+    Cut,
 }
 
 /// Hands every record of a file to `each`. Fails only if the file cannot be read at all.
@@ -152,14 +160,14 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
     let mut buffer = Vec::new();
     let mut lines: Option<Lines> = None;
     let mut number = 0;
-    while let Some(whole) = next_line(&mut file, &mut buffer).with_context(at)? {
+    while let Some(end) = next_line(&mut file, &mut buffer).with_context(at)? {
         number += 1;
         let Ok(text) = std::str::from_utf8(&buffer) else {
             report.count("not UTF-8", number);
             continue;
         };
         let text = text.trim_end_matches(['\n', '\r']);
-        if !whole {
+        if end == End::Cut {
             report.count("line too long", number);
             continue;
         }
@@ -179,6 +187,7 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
             }
         };
         let line = match kind {
+            Lines::Table(_) if end == End::File => Err("line not ended".into()),
             Lines::Table(table) => table.line(text, assume),
             Lines::Json => json::line(text, assume),
         };
@@ -189,7 +198,6 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
                 each(&record);
             }
             Ok(Line::Skip) => {}
-            Ok(Line::End) => break,
             Err(reason) => report.count(&reason, number),
         }
     }
@@ -227,14 +235,15 @@ fn messages_of(file: &mut File) -> std::io::Result<Option<Format>> {
     })
 }
 
-/// Reads a line into `buffer`; `false` if it had to be cut. `None` at the end of the file.
-fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
+/// Reads a line into `buffer`. `None` at the end of the file.
+fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<Option<End>> {
     buffer.clear();
     let mut whole = true;
     loop {
         let chunk = file.fill_buf()?;
         if chunk.is_empty() {
-            return Ok((!buffer.is_empty()).then_some(whole));
+            let end = if whole { End::File } else { End::Cut };
+            return Ok((!buffer.is_empty()).then_some(end));
         }
         let end = chunk.iter().position(|byte| *byte == b'\n');
         let used = end.map_or(chunk.len(), |end| end + 1);
@@ -243,7 +252,7 @@ fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<O
         whole &= used <= room;
         file.consume(used);
         if end.is_some() {
-            return Ok(Some(whole));
+            return Ok(Some(if whole { End::Line } else { End::Cut }));
         }
     }
 }
@@ -272,11 +281,11 @@ mod tests {
         let text = format!("ab\n{}\ncd", "x".repeat(LINE_MAX + 5));
         let mut file = Cursor::new(text);
         let mut buffer = Vec::new();
-        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(true));
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(End::Line));
         assert_eq!(buffer, b"ab\n");
-        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(false));
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(End::Cut));
         assert_eq!(buffer.len(), LINE_MAX);
-        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(true));
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(End::File));
         assert_eq!(buffer, b"cd");
         assert_eq!(next_line(&mut file, &mut buffer).unwrap(), None);
     }

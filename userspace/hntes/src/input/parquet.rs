@@ -160,7 +160,7 @@ impl<'b> Table<'b> {
         let host = |column: usize| address(column).map(|addr: IpAddr| addr.to_canonical());
         let exporter = match (field(0).is_none(), assume.exporter) {
             (true, Some(exporter)) => exporter,
-            _ => address(0)?,
+            _ => host(0)?,
         };
         macro_rules! number {
             ($column:expr) => {
@@ -172,7 +172,7 @@ impl<'b> Table<'b> {
                 if field($column).is_none() { 0 } else { number!($column) }
             };
         }
-        let next_hop = if field(10).is_none() { None } else { Some(address(10)?) };
+        let next_hop = if field(10).is_none() { None } else { Some(host(10)?) };
         Ok(Record {
             exporter,
             first: number!(1),

@@ -6,6 +6,7 @@ pub mod burst;
 pub mod flows;
 pub mod input;
 pub mod redirect;
+pub mod state;
 
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;

@@ -98,7 +98,7 @@ fn engines_agree_on_the_profiles() {
         let (csv, parquet) = (dir.path().join("csv"), dir.path().join("parquet"));
         let (files, _) = generate(profile, seed, &csv);
         let seed = seed.to_string();
-        let args = ["generate", "--profile", profile, "--seed", &seed, "--parquet", "--out"];
+        let args = ["generate", "--profile", profile, "--seed", &seed, "--format=parquet", "--out"];
         let args = args.map(std::ffi::OsStr::new).into_iter().chain([parquet.as_os_str()]);
         assert!(hntes(args).status.success());
         let expected = analysis(&files, &["--engine=rows"]);
@@ -155,7 +155,7 @@ fn mixed_schemas_add_up() {
     store(&all[..150], &path("one.parquet"));
     let text = fs::read_to_string(path("all.csv")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let rest = [&lines[..1], &lines[151..]].concat().join("\n");
+    let rest = [&lines[..1], &lines[151..]].concat().join("\n") + "\n";
     fs::write(path("two.csv"), rest).unwrap();
     fs::write(path("three.csv"), "a,b\n1,2\n").unwrap();
     let expected = analysis(&[path("all.csv")], &["--h=1000"]);

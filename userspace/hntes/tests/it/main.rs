@@ -9,11 +9,16 @@
 
 mod anonymise;
 mod brute;
+mod days;
+mod emit;
 mod engines;
 mod faults;
 mod forms;
 mod parquet;
+mod plans;
 mod profiles;
 mod program;
+mod sampling;
 mod slides;
+mod switches;
 mod workload;
