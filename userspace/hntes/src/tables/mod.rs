@@ -4,7 +4,9 @@
 pub mod beta;
 pub mod burst;
 pub mod flows;
+pub mod hypothesis;
 pub mod input;
+pub mod pairs;
 pub mod redirect;
 
 use serde_json::{Map, Value, json};
