@@ -5,6 +5,7 @@
 //!
 //! - [`schema`], [`input`]: flow records in files, ours and others'.
 //! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
+//! - [`report`]: results as a page with figures and a verdict.
 //! - [`state`]: days kept between runs.
 //! - [`generate`], [`rng`]: workloads whose truth is known.
 //! - [`cryptopan`]: addresses made anonymous.
@@ -15,6 +16,7 @@ pub mod cryptopan;
 pub mod emit;
 pub mod generate;
 pub mod input;
+pub mod report;
 pub mod rng;
 pub mod schema;
 pub mod state;

@@ -86,7 +86,12 @@ struct Read {
 
 /// Runs the analysis and prints it.
 pub fn run(args: &Args) -> Result<()> {
-    let reading = args.switches.reading()?;
+    args.print(&analyse(args)?)
+}
+
+/// Runs the analysis.
+pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
+    let reading = args.reading()?;
     let assume = args.assume()?;
     if args.files.is_empty() && args.state.is_none() {
         bail!("no files, and no --state to take days from");
@@ -152,7 +157,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(label) = &args.burst {
         all.push(args.burst(label, &reading, &assume)?);
     }
-    args.print(&all)
+    Ok(all)
 }
 
 fn first_width(reading: &Reading) -> Width {
@@ -160,6 +165,21 @@ fn first_width(reading: &Reading) -> Width {
 }
 
 impl Args {
+    /// The files to read.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The reading asked for.
+    pub(crate) fn reading(&self) -> Result<Reading> {
+        self.switches.reading()
+    }
+
+    /// Whether tables shall be printed or written apart.
+    pub(crate) fn wants_tables(&self) -> bool {
+        self.json || self.csv.is_some() || !self.table.is_empty()
+    }
+
     fn assume(&self) -> Result<Assume> {
         let mut assume = Assume { exporter: self.assume_exporter, ..Assume::default() };
         for text in &self.assume_sampling {
@@ -266,7 +286,8 @@ impl Args {
         Ok(())
     }
 
-    fn print(&self, all: &[Table]) -> Result<()> {
+    /// Prints the tables as asked for.
+    pub(crate) fn print(&self, all: &[Table]) -> Result<()> {
         if let Some(dir) = &self.csv {
             tables::write_csv(all, dir).with_context(|| format!("writing to {}", dir.display()))?;
         }

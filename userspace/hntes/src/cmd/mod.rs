@@ -4,4 +4,5 @@
 pub mod anonymise;
 pub mod fam;
 pub mod generate;
+pub mod report;
 pub mod switches;

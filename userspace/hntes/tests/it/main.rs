@@ -12,5 +12,6 @@ mod brute;
 mod faults;
 mod profiles;
 mod program;
+mod report;
 mod slides;
 mod workload;
