@@ -8,7 +8,9 @@
 )]
 
 mod anonymise;
+mod browser;
 mod brute;
+mod devtools;
 mod faults;
 mod profiles;
 mod program;

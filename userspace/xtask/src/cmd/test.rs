@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::accel::Accel;
+use crate::browser;
 use crate::canary;
 use crate::guest::{Guest, Outcome, Report, check_paths};
 use crate::kernel::{self, Flavour, Kernel};
@@ -37,6 +38,9 @@ pub(crate) struct Options {
     /// Guest tests only.
     #[arg(long)]
     vm: bool,
+    /// The report of hntes in a real browser only, in the toolbox.
+    #[arg(long, conflicts_with_all = ["host", "vm"])]
+    browser: bool,
     /// Guest tests on these kernels only.
     #[arg(long, value_enum, value_delimiter = ',')]
     kernel: Vec<Flavour>,
@@ -70,10 +74,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     }
     let mut tally = Tally::default();
-    if !options.vm {
+    if options.browser {
+        tally.add(report(workspace)?);
+    }
+    if !options.vm && !options.browser {
         tally.add(host(workspace)?);
     }
-    if !options.host {
+    if !options.host && !options.browser {
         // A broken build is one failure, not the end: the last line must come in any case.
         match guests(workspace, options) {
             Ok(found) => tally.add(found),
@@ -118,6 +125,15 @@ fn host(workspace: &Workspace) -> Result<Tally> {
     Ok(tally)
 }
 
+/// The browser tests of hntes. A first run makes a toolbox that has a browser.
+fn report(workspace: &Workspace) -> Result<Tally> {
+    let toolbox = Toolbox::ensure(workspace)?;
+    let built = step("tests of hntes", || suite::rust_tests(workspace, &["--package", "hntes"]))?;
+    let tally = step("the report in a browser", || browser::run(&toolbox, &built))?;
+    say(format!("browser tests: {tally}"));
+    Ok(tally)
+}
+
 fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
     check_paths(workspace)?;
     let toolbox = Toolbox::ensure(workspace)?;
@@ -134,7 +150,7 @@ fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
     step("userspace programs", || {
         workspace.cargo().args(["build", "--release", "--workspace", "--quiet"]).run()
     })?;
-    let built = step("userspace tests", || suite::rust_tests(workspace))?;
+    let built = step("userspace tests", || suite::rust_tests(workspace, &["--workspace"]))?;
     let mut tests = suite::selftests(workspace, &toolbox, patched)?;
     tests.extend(suite::guest_tests(&built));
     tests.extend(suite::scripts(workspace)?);
