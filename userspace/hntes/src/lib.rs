@@ -5,6 +5,7 @@
 //!
 //! - [`schema`], [`input`], [`lists`]: flow records in files, ours and others'; other lists.
 //! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
+//! - [`report`]: results as a page with figures and a verdict.
 //! - [`state`]: days kept between runs.
 //! - [`work`], [`watch`]: who goes over the records, and who watches that.
 //! - [`generate`], [`rng`]: workloads whose truth is known.
@@ -17,6 +18,7 @@ pub mod emit;
 pub mod generate;
 pub mod input;
 pub mod lists;
+pub mod report;
 pub mod rng;
 pub mod schema;
 pub mod state;

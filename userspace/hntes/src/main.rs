@@ -17,6 +17,7 @@ struct Cli {
 enum Verb {
     Generate(cmd::generate::Args),
     Fam(Box<cmd::fam::Args>),
+    Report(Box<cmd::report::Args>),
     Anonymise(cmd::anonymise::Args),
 }
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Generate(args) => cmd::generate::run(&args).map(|()| true),
         Verb::Fam(args) => cmd::fam::run(&args).map(|()| true),
+        Verb::Report(args) => cmd::report::run(&args).map(|()| true),
         Verb::Anonymise(args) => cmd::anonymise::run(&args),
     };
     match outcome {

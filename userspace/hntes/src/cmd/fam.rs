@@ -90,7 +90,12 @@ pub struct Args {
 
 /// Runs the analysis and prints it.
 pub fn run(args: &Args) -> Result<()> {
-    let reading = args.switches.reading()?;
+    args.print(&analyse(args)?)
+}
+
+/// Runs the analysis.
+pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
+    let reading = args.reading()?;
     let assume = args.assume()?;
     if args.files.is_empty() && args.state.is_none() {
         bail!("no files, and no --state to take days from");
@@ -102,7 +107,7 @@ pub fn run(args: &Args) -> Result<()> {
         match args.analyse(&work, &reading) {
             Err(error) if work.set_aside(&error) => {}
             Err(error) => return Err(error),
-            Ok(tables) => return args.print(&tables),
+            Ok(tables) => return Ok(tables),
         }
     }
 }
@@ -112,6 +117,21 @@ fn first_width(reading: &Reading) -> Width {
 }
 
 impl Args {
+    /// The files to read.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The reading asked for.
+    pub(crate) fn reading(&self) -> Result<Reading> {
+        self.switches.reading()
+    }
+
+    /// Whether tables shall be printed or written apart.
+    pub(crate) fn wants_tables(&self) -> bool {
+        self.json || self.csv.is_some() || !self.table.is_empty()
+    }
+
     /// All tables.
     fn analyse(&self, work: &Work<'_>, reading: &Reading) -> Result<Vec<Table>> {
         let mut found = work.read(reading)?;
@@ -138,6 +158,10 @@ impl Args {
             tables::flows::day_series(&days, reading),
             tables::flows::raw_flows(&days, reading),
             tables::flows::prefix_flows(&histories),
+            tables::pairs::prefix_flows(&histories, reading),
+            tables::pairs::super_prefix_flows(&days, reading),
+            tables::hypothesis::hypothesis(&histories, &reading.calendar),
+            tables::hypothesis::lifetimes(&histories),
             tables::redirect::effect(&aged, reading),
             tables::redirect::sizes(&aged),
             tables::redirect::days(&aged, reading),
@@ -224,7 +248,8 @@ impl Args {
         Ok(())
     }
 
-    fn print(&self, all: &[Table]) -> Result<()> {
+    /// Prints the tables as asked for.
+    pub(crate) fn print(&self, all: &[Table]) -> Result<()> {
         if let Some(dir) = &self.csv {
             tables::write_csv(all, dir).with_context(|| format!("writing to {}", dir.display()))?;
         }

@@ -6,4 +6,5 @@ mod assume;
 pub mod fam;
 pub mod generate;
 mod remarks;
+pub mod report;
 pub mod switches;

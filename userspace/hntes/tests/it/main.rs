@@ -8,8 +8,10 @@
 )]
 
 mod anonymise;
+mod browser;
 mod brute;
 mod days;
+mod devtools;
 mod emit;
 mod engines;
 mod faults;
@@ -18,6 +20,7 @@ mod parquet;
 mod plans;
 mod profiles;
 mod program;
+mod report;
 mod sampling;
 mod slides;
 mod switches;

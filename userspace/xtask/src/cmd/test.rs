@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::accel::Accel;
+use crate::browser;
 use crate::canary;
 use crate::guest::{Guest, Outcome, Report, check_paths};
 use crate::kernel::{self, Flavour, Kernel};
@@ -39,8 +40,11 @@ pub(crate) struct Options {
     vm: bool,
     /// Only the tests of the SQL engines and of a cluster of two executors. They are no part of the
     /// others: DataFusion and Ballista take half an hour to compile on two cores.
-    #[arg(long, conflicts_with_all = ["host", "vm"])]
+    #[arg(long, conflicts_with_all = ["host", "vm", "browser"])]
     engine: bool,
+    /// The report of hntes in a real browser only, in the toolbox.
+    #[arg(long, conflicts_with_all = ["host", "vm"])]
+    browser: bool,
     /// Guest tests on these kernels only.
     #[arg(long, value_enum, value_delimiter = ',')]
     kernel: Vec<Flavour>,
@@ -74,12 +78,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     }
     let mut tally = Tally::default();
-    if options.engine {
+    if options.browser {
+        tally.add(report(workspace)?);
+    } else if options.engine {
         tally.add(cargo_tests(workspace, "engine tests", "test-engine.log", ENGINE)?);
     } else if !options.vm {
         tally.add(cargo_tests(workspace, "host tests", "test-host.log", HOST)?);
     }
-    if !options.host && !options.engine {
+    if !options.host && !options.engine && !options.browser {
         // A broken build is one failure, not the end: the last line must come in any case.
         match guests(workspace, options) {
             Ok(found) => tally.add(found),
@@ -131,6 +137,15 @@ fn cargo_tests(workspace: &Workspace, what: &str, log: &str, which: &[&str]) -> 
     Ok(tally)
 }
 
+/// The browser tests of hntes. A first run makes a toolbox that has a browser.
+fn report(workspace: &Workspace) -> Result<Tally> {
+    let toolbox = Toolbox::ensure(workspace)?;
+    let built = step("tests of hntes", || suite::rust_tests(workspace, &["--package", "hntes"]))?;
+    let tally = step("the report in a browser", || browser::run(&toolbox, &built))?;
+    say(format!("browser tests: {tally}"));
+    Ok(tally)
+}
+
 fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
     check_paths(workspace)?;
     let toolbox = Toolbox::ensure(workspace)?;
@@ -147,7 +162,7 @@ fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
     step("userspace programs", || {
         workspace.cargo().args(["build", "--release", "--workspace", "--quiet"]).run()
     })?;
-    let built = step("userspace tests", || suite::rust_tests(workspace))?;
+    let built = step("userspace tests", || suite::rust_tests(workspace, &["--workspace"]))?;
     let mut tests = suite::selftests(workspace, &toolbox, patched)?;
     tests.extend(suite::guest_tests(&built));
     tests.extend(suite::scripts(workspace)?);
