@@ -12,7 +12,7 @@ use std::process::Output;
 
 /// Columns that hold addresses, or rows that are sorted by them.
 fn without_addresses(mut tables: Value) -> Value {
-    for name in ["files", "raw_flows"] {
+    for name in ["files", "notes", "raw_flows", "prefix_flow_list", "super_prefix_flows"] {
         tables[name] = Value::Null;
     }
     tables
