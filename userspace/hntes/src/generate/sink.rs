@@ -47,10 +47,7 @@ pub trait Sink {
 /// # Errors
 ///
 /// What went wrong, with the path.
-pub fn whole(
-    path: &Path,
-    fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
-) -> Result<()> {
+pub fn whole(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
     let partial = path.with_extension("partial");
     let go = || -> Result<()> {
         if let Some(dir) = path.parent() {
