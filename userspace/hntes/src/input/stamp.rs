@@ -36,12 +36,16 @@ pub fn offset(text: &str) -> Option<i32> {
 /// `2011-05-01 13:00:00.123`, with `T` for the blank if one likes: UTC, which a `Z` at the end may
 /// say, or ahead of it by an offset at the end. Or seconds since 1970.
 pub fn instant(text: &str) -> Option<Ns> {
-    let text = text.strip_suffix(['Z', 'z']).unwrap_or(text);
+    let (text, utc) = match text.strip_suffix(['Z', 'z']) {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
     let Some((date, time)) = text.split_once([' ', 'T', 't']) else { return seconds(text) };
     let mut date = date.splitn(3, '-');
     let (year, month, day): (i64, u8, u8) =
         (date.next()?.parse().ok()?, date.next()?.parse().ok()?, date.next()?.parse().ok()?);
     let (time, ahead) = match time.find(['+', '-']) {
+        Some(_) if utc => return None,
         Some(at) => (&time[..at], offset(&time[at..])?),
         None => (time, 0),
     };
