@@ -125,8 +125,8 @@ fn a_damaged_file_is_left_to_the_reader_of_rows() {
     store(&all, &path("good.parquet"));
     store(&all[..100], &path("bad.parquet"));
     let mut bytes = fs::read(path("bad.parquet")).unwrap();
-    let half = bytes.len() / 2;
-    bytes[4..half].fill(0xff);
+    // Pages of the first column; the end of the file, by which it is known, stays.
+    bytes[4..64].fill(0xff);
     fs::write(path("bad.parquet"), bytes).unwrap();
     let files = [path("good.parquet"), path("bad.parquet")];
     let run = |engine: &str| {
