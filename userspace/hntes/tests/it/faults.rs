@@ -221,7 +221,7 @@ fn odd_records_are_told_by_file_and_count() {
         "{said}"
     );
     assert!(said.contains("1 intervals without any record, the first is 2011-05-02"), "{said}");
-    assert_eq!(tables["tables"]["left_out"][1]["missing"], true);
+    assert_eq!(tables["tables"]["left_out"][1]["missing"], 1);
     assert_eq!(tables["tables"]["raw_flows"].as_array().unwrap().len(), 2);
 
     let output = hntes(["fam".as_ref(), "--alpha-only".as_ref(), ahead.as_os_str()]);
