@@ -39,7 +39,7 @@ pub(crate) struct Options {
     #[arg(long)]
     vm: bool,
     /// Only the tests of the SQL engines and of a cluster of two executors. They are no part of the
-    /// others: DataFusion and Ballista take half an hour to compile on two cores.
+    /// others: DataFusion and Ballista compile for long.
     #[arg(long, conflicts_with_all = ["host", "vm", "browser"])]
     engine: bool,
     /// The report of hntes in a real browser only, in the toolbox.
