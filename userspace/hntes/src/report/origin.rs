@@ -335,3 +335,17 @@ fn outcomes(rows: &mut Rows<'_>, view: View<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truth_is_beside_what_it_is_of() {
+        let of = |path: &str| beside(Path::new(path));
+        assert_eq!(of("w/m.ipfix"), ["w/m.truth.json", "w/truth.json"].map(PathBuf::from));
+        let stored = of("w/date=2011-05-01/hour=00/slides-1.parquet");
+        assert_eq!(stored.last(), Some(&PathBuf::from("w/truth.json")));
+        assert_eq!(of("all.csv").last(), Some(&PathBuf::from("truth.json")));
+    }
+}
