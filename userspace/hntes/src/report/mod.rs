@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The report: tables as figures, a verdict, and what each number is worth.
 //!
-//! It is made from [`tables`](crate::tables) alone, so a figure shows what the CSV beside it says.
+//! It is made from [`crate::tables`] alone, so a figure shows what the CSV beside it says.
 //!
-//! - [`view`], [`unit`]: tables by name, numbers as people read them.
+//! - [`view`], [`mod@unit`]: tables by name, numbers as people read them.
 //! - [`ink`], [`axis`], [`dates`], [`plot`], [`rows`], [`grid`]: drawing.
 //! - [`figure`], [`slides`], [`shapes`], [`lsps`], [`hosts`]: figures.
 //! - [`origin`]: made or recorded, and what follows from it.
