@@ -82,8 +82,8 @@ fn engines_agree_whatever_the_reading() {
             }
         }
     }
-    let known =
-        all.iter_mut().find(|record| record.sampling.is_some() && record.last >= record.first);
+    let short = |record: &Record| (0..=60_000_000_000).contains(&(record.last - record.first));
+    let known = all.iter_mut().find(|record| record.sampling.is_some() && short(record));
     known.unwrap().octets += 1;
     store(&all, &path("twin.parquet"));
     let args = ["--h=1000", "--duplicates=each"];
