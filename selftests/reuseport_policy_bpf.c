@@ -163,8 +163,8 @@ static int map_with_drops(struct group *g, int kind, short *map, int n)
 
 TEST_F_TIMEOUT(order, program_policy_hash, 120)
 {
-	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2), drops = 0, moved = 0;
-	int differ_here = 0;
+	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2);
+	int drops = 0, moved = 0, differ_here = 0;
 
 	/* What it would be without a program. */
 	ASSERT_EQ(0, map_with_drops(&self->g, kind, by_policy, n));
@@ -205,7 +205,8 @@ TEST_F_TIMEOUT(order, program_policy_hash, 120)
  */
 TEST_F_TIMEOUT(order, drain, 120)
 {
-	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2), had = 0, drops = 0;
+	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2);
+	int had = 0, drops = 0;
 
 	ASSERT_EQ(0, attach(self, variant));
 	ASSERT_LE(0, map_with_drops(&self->g, kind, by_policy, n));
@@ -236,7 +237,8 @@ TEST_F_TIMEOUT(order, drain, 120)
  */
 TEST_F_TIMEOUT(order, dead_slot, 120)
 {
-	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2), drops = 0, want;
+	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2);
+	int drops = 0, want;
 
 	ASSERT_EQ(0, attach(self, variant));
 	close(self->g.fd[TAKEN]);

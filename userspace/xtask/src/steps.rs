@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Every patch on the way must build, not only the last: whoever bisects stops anywhere.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::toolbox::Toolbox;
 use crate::workspace::Workspace;
 
 /// Builds the base and each step of the series from patch `from` on, in a tree and a build folder of
-/// their own. An error names the patch; a warning that the base does not give is one.
+/// their own. An error names the patch; a warning that no step before it gave is one.
 pub(crate) fn build(
     workspace: &Workspace,
     toolbox: &Toolbox,
@@ -31,7 +32,8 @@ pub(crate) fn build(
     let inputs = Inputs { workspace, toolbox, patches: &patches };
     let (tree, out) = (home.join(format!("{}-tree", source.name)), home.join(&source.name));
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
-    // What the step before `from` says is the base to compare warnings with.
+    // What the step before `from` warns of is nothing new.
+    let mut known = BTreeSet::new();
     for step in from.saturating_sub(1)..=patches.len() {
         let name = match step.checked_sub(1).and_then(|last| patches[last].path.file_stem()) {
             Some(name) => name.to_string_lossy().into_owned(),
@@ -50,9 +52,12 @@ pub(crate) fn build(
         inputs.configure_step(&kernel)?;
         let (objects, warnings) = make(workspace, toolbox, &kernel, step)
             .with_context(|| format!("{name} does not build"))?;
-        if step >= from && step > 0 && !warnings.is_empty() {
-            bail!("{name} builds with a warning: {}", warnings.join("; "));
+        let new = |line: &&String| !known.contains(told(line));
+        let new: Vec<&str> = warnings.iter().filter(new).map(String::as_str).collect();
+        if step >= from && step > 0 && !new.is_empty() {
+            bail!("{name} builds with a warning: {}", new.join("; "));
         }
+        known.extend(warnings.iter().map(|line| told(line).to_owned()));
         let time = clock(start.elapsed());
         say(format!("{step} of {}: {name}: {objects} objects in {time}", patches.len()));
     }
@@ -80,8 +85,13 @@ fn make(
     Ok((objects, warnings))
 }
 
-/// Warnings shown at most.
-const WARNINGS: usize = 10;
+/// Warnings of a step that are looked at.
+const WARNINGS: usize = 100;
+
+/// A warning without its place, which moves as lines come in before it.
+fn told(line: &str) -> &str {
+    line.find("warning:").map_or(line, |at| &line[at..])
+}
 
 /// A compiler's, linker's or modpost's warning.
 fn is_warning(line: &str) -> bool {
@@ -98,5 +108,7 @@ mod tests {
         assert!(is_warning("warning: unused import"));
         assert!(is_warning("WARNING: modpost: missing MODULE_DESCRIPTION()"));
         assert!(!is_warning("  CC      lib/warning.o"));
+        assert_eq!(told("a.c:1:2: warning: unused"), told("a.c:9:2: warning: unused"));
+        assert_ne!(told("a.c:1:2: warning: unused"), told("a.c:1:2: warning: shadowed"));
     }
 }
