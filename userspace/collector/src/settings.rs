@@ -349,6 +349,10 @@ impl Settings {
         if self.limits.output_queue < 1 << 20 {
             return wrong("limits.output-queue", "must be at least 1048576".into());
         }
+        let drain_ms = self.limits.drain.saturating_mul(1000);
+        if self.limits.drain_hold > 0 && self.limits.drain_hold >= drain_ms {
+            return wrong("limits.drain-hold", format!("must be below drain, {drain_ms} ms"));
+        }
         Ok(())
     }
 
@@ -404,6 +408,17 @@ mod tests {
         let text = settings.check().unwrap_err().to_string();
         assert_eq!(text, "ipfix-port: UDP port 4739 is also netflow-port");
         assert!(Settings::default().check().is_ok());
+    }
+
+    #[test]
+    fn a_hold_that_takes_the_whole_drain_is_refused() {
+        let held = |drain_hold| {
+            let limits = Limits { drain_hold, ..Limits::default() };
+            Settings { limits, ..Settings::default() }.check()
+        };
+        assert!(held(19_999).is_ok());
+        let text = held(20_000).unwrap_err().to_string();
+        assert_eq!(text, "limits.drain-hold: must be below drain, 20000 ms");
     }
 
     #[test]
