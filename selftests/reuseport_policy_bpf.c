@@ -163,7 +163,7 @@ static int map_with_drops(struct group *g, int kind, short *map, int n)
 
 TEST_F_TIMEOUT(order, program_policy_hash, 120)
 {
-	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2);
+	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 4);
 	int drops = 0, moved = 0, differ_here = 0;
 
 	/* What it would be without a program. */
@@ -205,7 +205,7 @@ TEST_F_TIMEOUT(order, program_policy_hash, 120)
  */
 TEST_F_TIMEOUT(order, drain, 120)
 {
-	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2);
+	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 4);
 	int had = 0, drops = 0;
 
 	ASSERT_EQ(0, attach(self, variant));
@@ -237,7 +237,7 @@ TEST_F_TIMEOUT(order, drain, 120)
  */
 TEST_F_TIMEOUT(order, dead_slot, 120)
 {
-	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 2);
+	int i, kind = variant->kind, n = many(EXPORTERS, EXPORTERS / 4);
 	int drops = 0, want;
 
 	ASSERT_EQ(0, attach(self, variant));

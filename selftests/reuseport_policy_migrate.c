@@ -61,7 +61,7 @@ FIXTURE_TEARDOWN(migrate)
 /* They go where the exporter goes from now on. */
 TEST_F_TIMEOUT(migrate, follows_policy, 120)
 {
-	int i, moved = 0, wrong = 0, n = many(64, 40), kind = variant->kind;
+	int i, moved = 0, wrong = 0, n = many(64, 24), kind = variant->kind;
 	long long end, before;
 
 	ASSERT_EQ(0, open_group(&self->g, 4, &self->o));
@@ -207,7 +207,7 @@ static bool is_reset(int fd)
  */
 TEST_F_TIMEOUT(leave, follows_program_policy_hash, 120)
 {
-	int i, kind = variant->kind, n = many(CLIENTS, 112), *fd = self->g.fd;
+	int i, kind = variant->kind, n = many(CLIENTS, 72), *fd = self->g.fd;
 	int moved = 0, dropped = 0, taken = 0, to_draining = 0, wrong = 0;
 	bool ask = variant->asked == PROGRAM;
 

@@ -10,6 +10,7 @@
 //! | [`udp`] | flow and UDP-notif sockets |
 //! | [`checkpoint`] | what a successor must know |
 //! | [`output`], [`mod@line`], [`events`] | the files |
+//! | [`sink`] | flow records as Parquet files |
 //! | [`metrics`] | the counters |
 //! | [`groups`] | the groups of this host, as the kernel tells of them |
 //! | [`decode`] | captures as the lines the collector would have written |
@@ -34,5 +35,6 @@ pub mod replay;
 pub mod service;
 pub mod settings;
 pub mod shared;
+pub mod sink;
 pub mod steer;
 pub mod udp;

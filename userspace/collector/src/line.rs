@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use telesteer_wire::flow::Times;
 use telesteer_wire::json;
 
 /// Time since the epoch.
@@ -59,6 +60,16 @@ impl<'a> Line<'a> {
             None => self.out.extend_from_slice(b"null"),
         }
         self
+    }
+
+    /// When a flow began and ended, if its record tells.
+    pub fn times(self, times: Option<Times>) -> Self {
+        match times {
+            Some(Times { start_ns, end_ns }) => {
+                self.number("start_ns", start_ns).number("end_ns", end_ns)
+            }
+            None => self,
+        }
     }
 
     /// A string.

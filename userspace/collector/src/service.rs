@@ -28,6 +28,7 @@ use crate::{
     output::Outputs,
     settings::Settings,
     shared::Shared,
+    sink::Sink,
     steer::Plan,
     udp,
 };
@@ -61,6 +62,15 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyh
         Arc::clone(&metrics),
     )
     .context("out")?;
+    let (sink, sinking) = match &settings.parquet {
+        Some(told) => {
+            let counters = Arc::clone(&metrics);
+            let (sink, threads) =
+                Sink::open(told, instance, start_ms, &limits, counters).context("parquet")?;
+            (Some(sink), Some(threads))
+        }
+        None => (None, None),
+    };
     let server = match settings.metrics {
         Some(addr) => Some(
             tokio::net::TcpListener::bind(addr).await.with_context(|| format!("metrics {addr}"))?,
@@ -83,6 +93,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyh
         place: place(&all)?,
         limits,
         outputs,
+        sink,
         store,
         metrics: Arc::clone(&metrics),
     });
@@ -144,12 +155,22 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyh
     if let Some(server) = server {
         server.abort();
     }
+    if let Some(sink) = &shared.sink {
+        sink.finish();
+    }
     if complete {
         // Every task is gone, so this is the last handle and the writers see the end.
         drop(shared);
         let _ = tokio::task::spawn_blocking(move || writers.join()).await;
     } else {
         wait_for_outputs(&shared).await;
+    }
+    if let Some(threads) = sinking {
+        let stored = tokio::task::spawn_blocking(move || threads.join());
+        if timeout(patience, stored).await.is_err() {
+            let held = metrics.parquet_rows_held.get();
+            eprintln!("telesteer: parquet: {held} rows could not be stored in time and are lost");
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::{
     metrics::Metrics,
     output::{Kind, Outputs},
     settings::Limits,
+    sink::Sink,
 };
 
 /// Waits until a flag turns true, or until nobody is left to turn it.
@@ -36,6 +37,8 @@ pub struct Shared {
     pub place: String,
     /// Output files.
     pub outputs: Outputs,
+    /// Parquet files, if flow records are to become some.
+    pub sink: Option<Sink>,
     /// Check-points.
     pub store: Store,
     /// Counters.

@@ -155,8 +155,8 @@ impl<'p> BetaPass<'p> {
         if plan.alpha.get(&day).is_some_and(|flows| flows.contains(&record.key)) {
             return;
         }
+        self.add_bytes(day, bytes);
         let part = self.days.entry(day).or_default();
-        part.bytes = part.bytes.saturating_add(bytes);
         for (index, (policy, table)) in plan.policies.iter().enumerate() {
             let pair = PrefixFlow::of(&record.key, policy.width);
             if !table.has(&pair, day) {
@@ -174,6 +174,12 @@ impl<'p> BetaPass<'p> {
                 load.add_beta(bytes, life, plan.reading.utilisation_bin);
             }
         }
+    }
+
+    /// Adds the bytes of records of a day that are of no alpha raw flow and in no table.
+    pub fn add_bytes(&mut self, day: Day, bytes: u64) {
+        let part = self.days.entry(day).or_default();
+        part.bytes = part.bytes.saturating_add(bytes);
     }
 
     /// Adds what another worker took.

@@ -11,7 +11,7 @@ use crate::key::{FiveTuple, PrefixFlow, Width};
 use crate::lsp::{self, Lsp};
 use crate::reading::{Duplicates, Reading};
 use crate::record::Record;
-use crate::screen::{Totals, bytes};
+use crate::screen::{Fault, Totals, bytes};
 use crate::span::{self, Span};
 use crate::suspects::Suspects;
 use crate::time::Day;
@@ -159,13 +159,29 @@ impl<'s> Gather<'s> {
         let reading = self.suspects.reading();
         let outcome = bytes(record, reading);
         let day = reading.calendar.day(record.first);
-        let part = self.days.entry(day).or_default();
-        part.totals.add(record, outcome, reading);
+        self.days.entry(day).or_default().totals.add(record.octets, outcome, reading);
+        self.keep(record, day, outcome);
+    }
+
+    /// Takes a record that [`Self::add_totals`] counts.
+    pub fn observe_counted(&mut self, record: &Record) {
+        let reading = self.suspects.reading();
+        self.keep(record, reading.calendar.day(record.first), bytes(record, reading));
+    }
+
+    /// Adds what records of a day came to that are shown to nobody, or to
+    /// [`Self::observe_counted`] where they may be suspected.
+    pub fn add_totals(&mut self, day: Day, totals: &Totals) {
+        self.days.entry(day).or_default().totals.merge(totals);
+    }
+
+    fn keep(&mut self, record: &Record, day: Day, outcome: Result<u64, Fault>) {
         if let Ok(bytes) = outcome
             && self.suspects.suspected(day, &record.key)
         {
-            let reports = part.flows.entry((record.key, record.exporter)).or_default();
-            reports.push(detect::report(record, bytes, reading));
+            let flows = &mut self.days.entry(day).or_default().flows;
+            let reports = flows.entry((record.key, record.exporter)).or_default();
+            reports.push(detect::report(record, bytes, self.suspects.reading()));
         }
     }
 

@@ -14,6 +14,7 @@
 //! - [`series`], [`aging`], [`traffic`]: the day series; PBR tables, effectiveness, new flows.
 //! - [`beta`], [`utilisation`], [`simultaneous`], [`doors`]: what else the LSPs carry, how full they
 //!   are, how many flows meet on them, and whose flows they are.
+//! - [`hypothesis`]: whether alpha flows come from addresses that stay, which may be false.
 //! - [`dimension`], [`rank`], [`burst`]: the four flow dimensions; the alpha/beta decomposition.
 
 pub mod aging;
@@ -23,6 +24,7 @@ pub mod day;
 pub mod detect;
 pub mod dimension;
 pub mod doors;
+pub mod hypothesis;
 pub mod key;
 pub mod lsp;
 pub mod rank;

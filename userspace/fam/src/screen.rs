@@ -2,9 +2,10 @@
 //! Which records count, and what became of the others.
 
 use crate::reading::{Exporters, Reading};
-use crate::record::Record;
-use crate::span;
+use crate::record::{Record, Sampling};
+use crate::span::{self, Span};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Why a record is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,22 +22,36 @@ pub enum Fault {
 
 /// The scaled bytes of a record, or why it does not count.
 pub fn bytes(record: &Record, reading: &Reading) -> Result<u64, Fault> {
-    let counts = match &reading.exporters {
-        Exporters::All => true,
-        Exporters::Only(exporter) => record.exporter == *exporter,
-        Exporters::Ingress(edges) => edges.contains(&(record.exporter, record.in_if)),
-    };
-    if !counts {
+    if !counts(record.exporter, record.in_if, reading) {
         return Err(Fault::OtherExporter);
     }
-    if record.last < record.first {
+    scaled((record.first, record.last), record.octets, record.sampling, reading)
+}
+
+/// Whether the reading looks at what this exporter saw come in there.
+pub fn counts(exporter: IpAddr, in_if: u32, reading: &Reading) -> bool {
+    match &reading.exporters {
+        Exporters::All => true,
+        Exporters::Only(only) => exporter == *only,
+        Exporters::Ingress(edges) => edges.contains(&(exporter, in_if)),
+    }
+}
+
+/// The scaled bytes of a record that [`counts`], from those of its fields that decide it.
+pub fn scaled(
+    life: Span,
+    octets: u64,
+    sampling: Option<Sampling>,
+    reading: &Reading,
+) -> Result<u64, Fault> {
+    if life.1 < life.0 {
         return Err(Fault::NegativeDuration);
     }
-    if span::length((record.first, record.last)) > reading.longest.max(0) as u64 {
+    if span::length(life) > reading.longest.max(0) as u64 {
         return Err(Fault::TooLong);
     }
-    let sampling = record.sampling.ok_or(Fault::UnknownSampling)?;
-    Ok(sampling.scale(record.octets))
+    let sampling = sampling.ok_or(Fault::UnknownSampling)?;
+    Ok(sampling.scale(octets))
 }
 
 /// What one day's records came to.
@@ -61,8 +76,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts a record and what [`bytes`] said about it.
-    pub fn add(&mut self, record: &Record, outcome: Result<u64, Fault>, reading: &Reading) {
+    /// Counts a record of `octets` and what [`bytes`] said about it.
+    pub fn add(&mut self, octets: u64, outcome: Result<u64, Fault>, reading: &Reading) {
         match outcome {
             Ok(bytes) => {
                 self.records += 1;
@@ -70,8 +85,8 @@ impl Totals {
             }
             Err(Fault::UnknownSampling) => {
                 self.unknown_sampling += 1;
-                self.unknown_octets = self.unknown_octets.saturating_add(record.octets);
-                self.unknown_above += u64::from(reading.above(record.octets));
+                self.unknown_octets = self.unknown_octets.saturating_add(octets);
+                self.unknown_above += u64::from(reading.above(octets));
             }
             Err(Fault::NegativeDuration) => self.negative += 1,
             Err(Fault::TooLong) => self.too_long += 1,

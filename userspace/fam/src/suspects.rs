@@ -87,6 +87,16 @@ impl<'r> Suspects<'r> {
         }
     }
 
+    /// The 5-tuples that may be alpha on some day; `None` if they are known by their sums only.
+    pub fn keys(&self) -> Option<impl Iterator<Item = &FiveTuple>> {
+        let sets = self.days.values().map(|suspicion| match suspicion {
+            Suspicion::Keys(keys) => Some(keys),
+            Suspicion::Buckets(_) => None,
+        });
+        let sets: Option<Vec<&HashSet<FiveTuple>>> = sets.collect();
+        sets.map(|sets| sets.into_iter().flatten())
+    }
+
     /// Whether the record's flow may be alpha on the record's day.
     pub fn suspected(&self, day: Day, key: &FiveTuple) -> bool {
         match self.days.get(&day) {

@@ -83,12 +83,32 @@ impl Zone {
         Self { before_s, changes }
     }
 
+    /// Seconds of every change since 1970, rounded down, and every offset.
+    pub fn instants_s(&self) -> impl Iterator<Item = i64> + use<'_> {
+        let changes = self.changes.iter();
+        let changes = changes.flat_map(|(at, offset)| [at.div_euclid(SECOND), i64::from(*offset)]);
+        changes.chain([i64::from(self.before_s)])
+    }
+
     /// Seconds ahead of UTC at `at`.
     pub fn offset_s(&self, at: Ns) -> i32 {
         match self.changes.partition_point(|(from, _)| *from <= at) {
             0 => self.before_s,
             n => self.changes[n - 1].1,
         }
+    }
+
+    /// What is left of it between two instants: two zones of which the same is left give the same
+    /// days there.
+    #[must_use]
+    pub fn within(&self, from: Ns, until: Ns) -> Self {
+        let mut left = Self::fixed(self.offset_s(from));
+        for change in self.changes.iter().filter(|(at, _)| from < *at && *at < until) {
+            if left.offset_s(change.0) != change.1 {
+                left.changes.push(*change);
+            }
+        }
+        left
     }
 }
 
@@ -111,6 +131,24 @@ impl Calendar {
         };
         // 2^63 ns are 106 752 days or 2 562 048 hours.
         Day(number as i32)
+    }
+
+    /// Instants around `at`, it among them, that all lie in its interval: from the first to before the
+    /// second. Ends at a change of the zone too, so that a day may have several such parts.
+    pub fn around(&self, at: Ns) -> (Ns, Ns) {
+        let (length_s, offset_s, from, until) = match self.step {
+            Step::Hour => (HOUR_S, 0, Ns::MIN, Ns::MAX),
+            Step::Day => {
+                let next = self.zone.changes.partition_point(|(from, _)| *from <= at);
+                let from = next.checked_sub(1).map_or(Ns::MIN, |last| self.zone.changes[last].0);
+                let until = self.zone.changes.get(next).map_or(Ns::MAX, |(from, _)| *from);
+                (DAY_S, i64::from(self.zone.offset_s(at)), from, until)
+            }
+        };
+        let second = at.div_euclid(SECOND);
+        let begin_s = (second + offset_s).div_euclid(length_s) * length_s - offset_s;
+        let begin = begin_s.saturating_mul(SECOND);
+        (from.max(begin), until.min((begin_s + length_s).saturating_mul(SECOND)))
     }
 
     /// The local day number of the interval.
@@ -241,6 +279,34 @@ mod tests {
         assert_eq!(calendar.day(midnight - 3601 * SECOND), Day(15_095));
         assert_eq!(calendar.day(midnight - 3600 * SECOND), Day(15_096));
         assert_eq!(calendar.day(midnight - 1), Day(15_096));
+    }
+
+    #[test]
+    fn what_is_around_an_instant_is_in_its_interval() {
+        let midnight = day_number(2011, 5, 2) * DAY_S * SECOND;
+        let zones = [
+            Zone::utc(),
+            Zone::fixed(-12_600),
+            Zone::new(3600, vec![(midnight - 1800 * SECOND, 7200), (midnight + 60 * SECOND, 1)]),
+        ];
+        for (zone, step) in
+            zones.into_iter().flat_map(|z| [(z.clone(), Step::Day), (z, Step::Hour)])
+        {
+            let calendar = Calendar { zone, step };
+            let mut at = midnight - 2 * DAY_S * SECOND;
+            let mut parts = 0;
+            while at < midnight + DAY_S * SECOND {
+                let (from, until) = calendar.around(at);
+                assert!(from <= at && at < until);
+                assert_eq!(calendar.day(from), calendar.day(until - 1), "{calendar:?} at {at}");
+                assert_eq!(calendar.around(until - 1), (from, until));
+                (at, parts) = (until, parts + 1);
+            }
+            assert!(parts <= 75, "{parts} parts of three days");
+        }
+        let ends = Calendar::default();
+        assert_eq!(ends.around(Ns::MAX).1, Ns::MAX);
+        assert_eq!(ends.around(Ns::MIN).0, Ns::MIN);
     }
 
     #[test]

@@ -9,15 +9,21 @@
 //!   alpha flows of that day went, `ingress` and `egress`), sorted.
 //! - `lsps`: the LSPs that any entry names, sorted.
 //! - `diff`: `since` (the interval before), `entries` and `lsps`, each with what is `added` and what
-//!   is `removed` against the table of that day. Applied to it they give this table.
+//!   is `removed` against the table of that day. Applied to it they give this table. `base` is the
+//!   SHA-256 of the file of that day, where there is one: the difference is to what it says,
+//!   whatever is known of its days by now and whatever width it was of. Without, it is null, and the
+//!   difference is to the table that the same width and aging would have given.
 //!
 //! A reader refuses a version it does not know. Fields may be added within a version.
 
 use crate::state::write_whole;
-use anyhow::{Context, Result};
-use serde::Serialize;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use telesteer_fam::aging::{InForce, Policy};
 use telesteer_fam::day::RawFlow;
@@ -29,7 +35,7 @@ use telesteer_fam::{Day, Prefix, PrefixFlow, Reading};
 pub const VERSION: u32 = 1;
 
 /// An LSP.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LspName {
     /// Ingress router.
     pub ingress: String,
@@ -44,7 +50,7 @@ impl From<Lsp> for LspName {
 }
 
 /// An entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Source prefix.
     pub src: Prefix,
@@ -57,7 +63,7 @@ pub struct Entry {
 }
 
 /// What changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change<T> {
     /// Not there before.
     pub added: Vec<T>,
@@ -66,10 +72,13 @@ pub struct Change<T> {
 }
 
 /// Against the interval before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diff {
     /// That interval.
     pub since: String,
+    /// SHA-256 of its file, if there is one.
+    #[serde(default)]
+    pub base: Option<String>,
     /// Entries.
     pub entries: Change<PrefixFlow>,
     /// LSPs.
@@ -77,7 +86,7 @@ pub struct Diff {
 }
 
 /// The file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Emitted {
     /// [`VERSION`].
     pub version: u32,
@@ -124,40 +133,94 @@ fn change<T: Ord + Clone>(before: &BTreeSet<T>, now: &BTreeSet<T>) -> Change<T> 
     }
 }
 
-/// The table that is in force on `day`, from the days before it.
+/// What a difference is to.
+#[derive(Clone, Debug, Default)]
+struct Base {
+    digest: Option<String>,
+    entries: BTreeSet<PrefixFlow>,
+    lsps: BTreeSet<LspName>,
+}
+
+fn lsps(entries: &[Entry]) -> BTreeSet<LspName> {
+    entries.iter().flat_map(|entry| entry.lsps.iter().cloned()).collect()
+}
+
+fn file_of(dir: &Path, day: &str) -> PathBuf {
+    dir.join(format!("pbr-{day}.json"))
+}
+
+/// What was emitted for a day; `None` if nothing was.
+fn emitted_before(dir: &Path, day: &str) -> Result<Option<Base>> {
+    let path = file_of(dir, day);
+    let at = || format!("reading {}; without it the difference is reckoned", path.display());
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        other => other.with_context(at)?,
+    };
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let Version { version } = serde_json::from_slice(&bytes).with_context(at)?;
+    if version != VERSION {
+        bail!("{}: it is of version {version}, not {VERSION}", path.display());
+    }
+    let file: Emitted = serde_json::from_slice(&bytes).with_context(at)?;
+    let entries = file.entries.iter().map(|entry| PrefixFlow { src: entry.src, dst: entry.dst });
+    Ok(Some(Base { digest: Some(digest(&bytes)), entries: entries.collect(), lsps: file.lsps }))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The table that is in force on `day`, from the days before it, and how it differs from what `dir`
+/// has of the day before.
 pub fn emitted(
+    dir: &Path,
     days: &Days,
     policy: Policy,
     table: &InForce,
     day: Day,
     reading: &Reading,
-) -> Emitted {
+) -> Result<Emitted> {
     let before = day.plus(-1);
+    let since = reading.calendar.label(before);
     let now = entries(days, policy, table, day, reading);
-    let lsps = |entries: &[Entry]| -> BTreeSet<LspName> {
-        entries.iter().flat_map(|entry| entry.lsps.iter().cloned()).collect()
+    let now_lsps = lsps(&now);
+    let base = match emitted_before(dir, &since)? {
+        Some(base) => base,
+        None => Base {
+            digest: None,
+            entries: table.table(before),
+            lsps: lsps(&entries(days, policy, table, before, reading)),
+        },
     };
-    let (now_lsps, old_lsps) = (lsps(&now), lsps(&entries(days, policy, table, before, reading)));
-    Emitted {
+    Ok(Emitted {
         version: VERSION,
         day: reading.calendar.label(day),
         width: policy.width.label(),
         aging: policy.aging.to_string(),
         both_directions: true,
         diff: Diff {
-            since: reading.calendar.label(before),
-            entries: change(&table.table(before), &table.table(day)),
-            lsps: change(&old_lsps, &now_lsps),
+            since,
+            base: base.digest,
+            entries: change(&base.entries, &table.table(day)),
+            lsps: change(&base.lsps, &now_lsps),
         },
         entries: now,
         lsps: now_lsps,
-    }
+    })
 }
 
 /// Writes the file into `dir` and returns its path.
 pub fn write(dir: &Path, emitted: &Emitted) -> Result<PathBuf> {
     fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-    let path = dir.join(format!("pbr-{}.json", emitted.day));
+    let path = file_of(dir, &emitted.day);
     let mut bytes = serde_json::to_vec_pretty(emitted)?;
     bytes.push(b'\n');
     write_whole(&path, &bytes)?;

@@ -3,9 +3,11 @@
 //!
 //! The calculations are [`telesteer_fam`]'s. Here is what reads and writes:
 //!
-//! - [`schema`], [`input`]: flow records in files, ours and others'.
+//! - [`schema`], [`input`], [`lists`]: flow records in files, ours and others'; other lists.
 //! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
+//! - [`report`]: results as a page with figures and a verdict.
 //! - [`state`]: days kept between runs.
+//! - [`work`], [`watch`]: who goes over the records, and who watches that.
 //! - [`generate`], [`rng`]: workloads whose truth is known.
 //! - [`cryptopan`]: addresses made anonymous.
 //! - [`cmd`]: the verbs of the program.
@@ -15,7 +17,11 @@ pub mod cryptopan;
 pub mod emit;
 pub mod generate;
 pub mod input;
+pub mod lists;
+pub mod report;
 pub mod rng;
 pub mod schema;
 pub mod state;
 pub mod tables;
+pub mod watch;
+pub mod work;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `hntes`: exit 0 done, 2 could not run.
+//! `hntes`: exit 0 done, 1 done in part, 2 could not run.
 
 use clap::{Parser, Subcommand};
 use hntes::cmd;
@@ -17,17 +17,20 @@ struct Cli {
 enum Verb {
     Generate(cmd::generate::Args),
     Fam(Box<cmd::fam::Args>),
+    Report(Box<cmd::report::Args>),
     Anonymise(cmd::anonymise::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
-        Verb::Generate(args) => cmd::generate::run(&args),
-        Verb::Fam(args) => cmd::fam::run(&args),
+        Verb::Generate(args) => cmd::generate::run(&args).map(|()| true),
+        Verb::Fam(args) => cmd::fam::run(&args).map(|()| true),
+        Verb::Report(args) => cmd::report::run(&args).map(|()| true),
         Verb::Anonymise(args) => cmd::anonymise::run(&args),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(error) => {
             eprintln!("hntes: {error:#}");
             ExitCode::from(2)

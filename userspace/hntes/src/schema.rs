@@ -35,6 +35,9 @@ pub const COLUMNS: [&str; 15] = [
     "sampling",
 ];
 
+/// In Parquet the rate is two columns: `sampling`, observed, and this one, taken.
+pub const SAMPLING_TAKEN: &str = "sampling_taken";
+
 /// Writes the line of names.
 pub fn write_header(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}", COLUMNS.join(","))

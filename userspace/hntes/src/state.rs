@@ -2,23 +2,66 @@
 //! Days kept between runs, a file each, so that a new day costs one day.
 //!
 //! A run replaces the days whose records it reads: they have to be given whole. Read again, a day
-//! becomes what it was. Days are worth something under the reading they were made with only, so that
-//! is kept beside them.
+//! becomes what it was. Files cut by time of export begin with records of the day before, and a
+//! skewed clock may put a record on any day: a day of which fewer records were read than are kept
+//! stays as it is. Days are worth something only under what they were made with, so that is kept
+//! beside them.
 
+use crate::input::Assume;
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use telesteer_fam::Reading;
+use telesteer_fam::day::AlphaDay;
+use telesteer_fam::screen::Totals;
 use telesteer_fam::series::Days;
+use telesteer_fam::time::{SECOND, Zone};
+use telesteer_fam::{Calendar, Day, Reading};
 
-/// A folder of days.
-#[derive(Debug)]
-pub struct State {
-    dir: PathBuf,
+/// No zone is further from UTC.
+const ZONE_MAX_NS: i64 = 18 * 3600 * SECOND;
+
+/// What days depend on beside their records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// The part of a reading that days depend on.
+    reading: Reading,
+    /// What the zone was called.
+    zone: String,
+    /// What was said in place of records.
+    assume: Assume,
 }
 
-/// The part of a reading that days depend on.
+impl Basis {
+    /// Of a run; `zone` is the name of the reading's zone.
+    pub fn new(reading: &Reading, zone: &str, assume: &Assume) -> Self {
+        Self { reading: of_days(reading), zone: zone.to_owned(), assume: assume.clone() }
+    }
+
+    /// What is another than when `days` were made.
+    fn differs(&self, made: &Self, days: (Day, Day)) -> Option<String> {
+        let but_zone = |basis: &Self| {
+            let Calendar { step, .. } = basis.reading.calendar;
+            let calendar = Calendar { zone: Zone::utc(), step };
+            Reading { calendar, ..basis.reading.clone() }
+        };
+        if but_zone(self) != but_zone(made) {
+            return Some("other switches".to_owned());
+        }
+        if self.assume != made.assume {
+            return Some("another --assume-exporter or --assume-sampling".to_owned());
+        }
+        // What a zone does at other times says nothing about these days: rules change.
+        let length = self.reading.calendar.length() as i64;
+        let from = i64::from(days.0.0).saturating_mul(length).saturating_sub(ZONE_MAX_NS);
+        let until = (i64::from(days.1.0) + 1).saturating_mul(length).saturating_add(ZONE_MAX_NS);
+        let zone = |basis: &Self| basis.reading.calendar.zone.within(from, until);
+        (zone(self) != zone(made)).then(|| format!("--zone {}, and another clock", made.zone))
+    }
+}
+
 fn of_days(reading: &Reading) -> Reading {
     let Reading { h, t, grace, longest, detector, threshold, long_report, .. } = *reading;
     let Reading { calendar, duplicates, exporters, egress_from, egress, .. } = reading.clone();
@@ -39,6 +82,29 @@ fn of_days(reading: &Reading) -> Reading {
     }
 }
 
+/// A day that stayed as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The day.
+    pub day: Day,
+    /// Records it was made of.
+    pub kept: u64,
+    /// Records of it that were read now.
+    pub read: u64,
+}
+
+/// All records of a day, those left out too.
+fn records(totals: &Totals) -> u64 {
+    let Totals { records, unknown_sampling, negative, too_long, other_exporter, .. } = *totals;
+    records + unknown_sampling + negative + too_long + other_exporter
+}
+
+/// A folder of days.
+#[derive(Debug)]
+pub struct State {
+    dir: PathBuf,
+}
+
 /// Writes a file whole or not at all.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let partial = path.with_extension("partial");
@@ -47,85 +113,86 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("writing {}", path.display()))
 }
 
+fn read(path: &Path) -> Result<AlphaDay> {
+    let at = || format!("reading {}", path.display());
+    serde_json::from_slice(&fs::read(path).with_context(at)?).with_context(at)
+}
+
 impl State {
-    /// Opens or makes the folder. Refuses one that another reading made.
-    pub fn open(dir: &Path, reading: &Reading) -> Result<Self> {
+    /// Opens or makes the folder. Refuses one whose days were made on another basis.
+    pub fn open(dir: &Path, own: &Basis) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+        let state = Self { dir: dir.to_owned() };
         let path = dir.join("reading.json");
-        let own = of_days(reading);
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let kept: Reading = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("reading {}", path.display()))?;
-                if kept != own {
-                    bail!("{} was made with another reading; use another folder", path.display());
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                write_whole(&path, &serde_json::to_vec_pretty(&own)?)?;
-            }
+        let made: Option<Basis> = match fs::read(&path) {
+            Ok(bytes) => Some(
+                serde_json::from_slice(&bytes)
+                    .with_context(|| format!("reading {}", path.display()))?,
+            ),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        if let Some(made) = &made {
+            // Days of another step have other names.
+            let days = state.days(&made.reading.calendar)?;
+            if let (Some((first, _)), Some((last, _))) =
+                (days.first_key_value(), days.last_key_value())
+                && let Some(what) = own.differs(made, (*first, *last))
+            {
+                let path = path.display();
+                bail!("{path} was made with another reading ({what}); use another folder");
+            }
         }
-        Ok(Self { dir: dir.to_owned() })
+        if made.as_ref() != Some(own) {
+            write_whole(&path, &serde_json::to_vec_pretty(own)?)?;
+        }
+        Ok(state)
     }
 
     fn path(&self, label: &str) -> PathBuf {
         self.dir.join(format!("{label}.day.json"))
     }
 
-    /// All days kept.
-    pub fn load(&self, reading: &Reading) -> Result<Days> {
+    /// The days there are, and their files.
+    fn days(&self, calendar: &Calendar) -> Result<BTreeMap<Day, PathBuf>> {
         let at = || format!("reading {}", self.dir.display());
-        let mut days = Days::new();
+        let mut days = BTreeMap::new();
         for entry in fs::read_dir(&self.dir).with_context(at)? {
             let path = entry.with_context(at)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
             let Some(label) = name.strip_suffix(".day.json") else { continue };
-            let day = reading.calendar.parse(label);
-            let day = day.with_context(|| format!("{} is no day", path.display()))?;
-            let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            let alpha = serde_json::from_slice(&bytes)
-                .with_context(|| format!("reading {}", path.display()))?;
-            days.insert(day, alpha);
+            let day = calendar.parse(label);
+            days.insert(day.with_context(|| format!("{} is no day", path.display()))?, path);
         }
         Ok(days)
     }
 
-    /// Keeps `days`, in place of what was there of them.
-    pub fn store(&self, days: &Days, reading: &Reading) -> Result<()> {
+    /// All days kept.
+    pub fn load(&self, reading: &Reading) -> Result<Days> {
+        let days = self.days(&reading.calendar)?.into_iter();
+        days.map(|(day, path)| Ok((day, read(&path)?))).collect()
+    }
+
+    /// Keeps `days` in place of what was there of them. A day that was made of more records stays,
+    /// and is returned, unless `replace` says otherwise.
+    pub fn store(&self, days: &Days, reading: &Reading, replace: bool) -> Result<Vec<Kept>> {
+        let mut stayed = Vec::new();
         for (day, alpha) in days {
             let path = self.path(&reading.calendar.label(*day));
+            if !replace && path.exists() {
+                let old = read(&path).context("--replace puts another in its place")?;
+                let (kept, read) = (records(&old.totals), records(&alpha.totals));
+                if read < kept {
+                    stayed.push(Kept { day: *day, kept, read });
+                    continue;
+                }
+            }
             write_whole(&path, &serde_json::to_vec(alpha)?)?;
         }
-        Ok(())
+        Ok(stayed)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use telesteer_fam::Day;
-    use telesteer_fam::day::AlphaDay;
-    use telesteer_fam::reading::Gap;
-
-    #[test]
-    fn keeps_days_under_their_reading() {
-        let dir = tempfile::tempdir().unwrap();
-        let reading = Reading::default();
-        let mut alpha = AlphaDay::default();
-        alpha.totals.records = 7;
-        let days = Days::from([(Day(15_095), alpha)]);
-        State::open(dir.path(), &reading).unwrap().store(&days, &reading).unwrap();
-        // What does not change days may change.
-        let other = Reading { gap: Gap::Under, ..Reading::default() };
-        let state = State::open(dir.path(), &other).unwrap();
-        assert_eq!(state.load(&other).unwrap(), days);
-        state.store(&days, &reading).unwrap();
-        assert_eq!(state.load(&reading).unwrap(), days);
-        let other = Reading { h: 5, ..Reading::default() };
-        assert!(State::open(dir.path(), &other).unwrap_err().to_string().contains("another"));
-        fs::write(dir.path().join("2011-05-02.day.json"), "{").unwrap();
-        let error = format!("{:#}", state.load(&reading).unwrap_err());
-        assert!(error.contains("2011-05-02.day.json"), "{error}");
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

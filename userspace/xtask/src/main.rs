@@ -6,6 +6,7 @@
 
 mod accel;
 mod apt;
+mod browser;
 mod canary;
 mod cmd;
 mod cpio;

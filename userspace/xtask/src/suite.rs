@@ -240,11 +240,12 @@ pub(crate) struct RustTest {
     pub(crate) dir: PathBuf,
 }
 
-/// Builds the workspace's tests and lists the integration tests among them.
-pub(crate) fn rust_tests(workspace: &Workspace) -> Result<Vec<RustTest>> {
+/// Builds the tests of `crates`, words for cargo, and lists the integration tests among them.
+pub(crate) fn rust_tests(workspace: &Workspace, crates: &[&str]) -> Result<Vec<RustTest>> {
     let text = workspace
         .cargo()
-        .args(["test", "--release", "--workspace", "--no-run", "--message-format=json", "--quiet"])
+        .args(["test", "--release", "--no-run", "--message-format=json", "--quiet"])
+        .args(crates)
         .output()?;
     // Guests see the target folder, not the cache.
     let dir = workspace.target.join("tests");

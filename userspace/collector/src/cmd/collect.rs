@@ -92,6 +92,16 @@ pub struct Args {
     /// Write one line per datagram to the journal.
     #[arg(long)]
     journal: bool,
+    /// Store flow records as Parquet too: a folder, or the URL of a bucket (s3://BUCKET/PATH) in a
+    /// build with `--features cloud`.
+    ///
+    /// A file is closed 5 minutes after its hour, when it has 524288 rows, and at the end, and appears
+    /// whole: date=YYYY-MM-DD/hour=HH/INSTANCE-STARTED-NUMBER.parquet, in UTC, by the begin of the
+    /// flows. Times are absolute, also those of NetFlow v9. Collectors may share the folder. Records
+    /// without times or addresses are left out and counted; when storage fails, rows are lost and
+    /// counted, and everything else goes on. The columns: docs/parquet.md. `hntes fam DIR` reads it.
+    #[arg(long, value_name = "DIR|URL")]
+    parquet: Option<String>,
     /// Where to serve /metrics (Prometheus), /status (JSON) and /ready (200, or 503 in a drain).
     #[arg(long, value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
@@ -134,6 +144,7 @@ impl Args {
         over(&mut all.state, self.state.map(Some));
         over(&mut all.raw, self.raw.then_some(true));
         over(&mut all.journal, self.journal.then_some(true));
+        over(&mut all.parquet, self.parquet.map(Some));
         over(&mut all.metrics, self.metrics.map(Some));
         over(&mut all.rcvbuf, self.rcvbuf);
         all.check()?;

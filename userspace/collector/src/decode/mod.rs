@@ -323,6 +323,7 @@ fn flow_line(
         .number("seq", u64::from(header.sequence))
         .number("template", u64::from(record.template().id))
         .number("record", u64::from(record.index()))
+        .times(record.times())
         .json("fields", |out| record.write_json(out))
         .optional("sampling_interval", record.sampling_interval().map(u64::from));
     let line = if record.is_late() { line.hex64("late", header.tag) } else { line };

@@ -179,6 +179,12 @@ metrics! {
         lines_overrun,
         /// Failed writes to output files.
         output_errors,
+        /// Flow rows stored as Parquet.
+        parquet_rows_written,
+        /// Parquet files stored.
+        parquet_files_written,
+        /// Failed tries to store a Parquet file.
+        parquet_errors,
         /// Requests to the metrics address that were refused or broken.
         metrics_requests_refused,
     }
@@ -187,6 +193,10 @@ metrics! {
         sessions_open,
         /// Bytes of output waiting for the disk.
         output_queue_bytes,
+        /// Flow rows taken for Parquet and not stored yet.
+        parquet_rows_held,
+        /// Parquet partitions open.
+        parquet_partitions_open,
         /// 1 while the collector drains.
         draining,
     }
@@ -203,6 +213,10 @@ metrics! {
         datagrams_by_kind by "kind",
         /// Ends of sessions.
         sessions_closed by "reason",
+        /// Flow records that make no Parquet row, by what they lack.
+        parquet_records_left_out by "reason",
+        /// Flow rows that were to be stored as Parquet and were not.
+        parquet_rows_lost by "reason",
     }
 }
 

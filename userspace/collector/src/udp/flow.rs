@@ -12,7 +12,7 @@ use super::{
     journal::Outcome,
     peers::{DomainNote, Peer, Peers},
 };
-use crate::{checkpoint::About, line::Line, shared::Shared};
+use crate::{checkpoint::About, line::Line, shared::Shared, sink::Row};
 
 /// Least time between two searches of the store for one domain.
 const SEARCH_EVERY: Duration = Duration::from_secs(1);
@@ -128,6 +128,15 @@ impl<'a> Writer<'a> {
                 .number("port", u64::from(self.of.from.port()))
                 .number("local_port", u64::from(self.of.local_port));
         }
+        let times = record.times();
+        if self.shared.sink.is_some() {
+            match Row::of(record, self.of.from.ip(), times) {
+                Ok(row) => self.lines.rows.push(row),
+                Err(lacks) => {
+                    self.shared.metrics.parquet_records_left_out.add(lacks.reason(), 1);
+                }
+            }
+        }
         let header = record.header();
         let mut line = Line::resume(&mut self.lines.data, &self.head)
             .number("domain", u64::from(header.domain))
@@ -136,6 +145,7 @@ impl<'a> Writer<'a> {
             .number("seq", u64::from(header.sequence))
             .number("template", u64::from(record.template().id))
             .number("record", u64::from(record.index()))
+            .times(times)
             .json("fields", |out| record.write_json(out))
             .optional("sampling_interval", record.sampling_interval().map(u64::from));
         if record.is_late() {

@@ -25,6 +25,7 @@ use crate::{
     metrics::SocketRow,
     output::Kind,
     shared::{Shared, turned},
+    sink::Row,
 };
 
 /// Datagrams per receive call.
@@ -51,6 +52,7 @@ struct Lines {
     count: u64,
     journal: Vec<u8>,
     journal_count: u64,
+    rows: Vec<Row>,
 }
 
 /// What decodes the datagrams of a socket.
@@ -159,7 +161,10 @@ impl Reader {
     }
 
     async fn flush(&mut self) {
-        let Lines { data, count, journal, journal_count } = std::mem::take(&mut self.lines);
+        let Lines { data, count, journal, journal_count, rows } = std::mem::take(&mut self.lines);
+        if let Some(sink) = &self.shared.sink {
+            sink.take(rows);
+        }
         let kind = match self.service {
             Service::Flow(_) => Kind::Flow,
             Service::Notif(_) => Kind::Notif,

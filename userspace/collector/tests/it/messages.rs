@@ -79,8 +79,26 @@ pub(crate) fn ipfix(domain: u32, sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
+/// A NetFlow v9 packet (RFC 3954 section 5.1) of sets, sent when the exporter was up for so long.
+pub(crate) fn netflow9(uptime_ms: u32, sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
+    let mut packet = 9_u16.to_be_bytes().to_vec();
+    packet.extend_from_slice(&(sets.len() as u16).to_be_bytes());
+    for word in [uptime_ms, 1_700_000_000, sequence, 33] {
+        packet.extend_from_slice(&word.to_be_bytes());
+    }
+    packet.extend_from_slice(&sets.concat());
+    packet
+}
+
+/// A template in a set of this id: (element, octets) pairs.
+pub(crate) fn template_of(set_id: u16, id: u16, fields: &[(u16, u16)]) -> Vec<u8> {
+    let pairs = fields.iter().flat_map(|(element, octets)| [*element, *octets]);
+    let words = [id, fields.len() as u16].into_iter().chain(pairs);
+    set(set_id, &words.flat_map(u16::to_be_bytes).collect::<Vec<u8>>())
+}
+
 /// A set.
-fn set(id: u16, body: &[u8]) -> Vec<u8> {
+pub(crate) fn set(id: u16, body: &[u8]) -> Vec<u8> {
     let mut set = id.to_be_bytes().to_vec();
     set.extend_from_slice(&(4 + body.len() as u16).to_be_bytes());
     set.extend_from_slice(body);

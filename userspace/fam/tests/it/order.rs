@@ -8,15 +8,16 @@ use telesteer_fam::aging::{Aging, Policy, Traffic, age};
 use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
 use telesteer_fam::day::{Gather, read};
 use telesteer_fam::dimension::{Limits, Shape, dimensions};
-use telesteer_fam::reading::{Detector, Duplicates};
+use telesteer_fam::reading::{Detector, Duplicates, Refresh};
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::simultaneous::meetings;
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
 use telesteer_fam::{Reading, Record, Width};
 
-fn reading(window: bool, each: bool) -> Reading {
+fn reading(window: bool, each: bool, any_traffic: bool) -> Reading {
     Reading {
+        refresh: if any_traffic { Refresh::AnyTraffic } else { Refresh::AlphaFlows },
         h: H,
         detector: if window { Detector::Window } else { Detector::Report },
         duplicates: if each { Duplicates::Each } else { Duplicates::Once },
@@ -71,9 +72,9 @@ proptest! {
             (Just(records.clone()), Just(records).prop_shuffle())
         }),
         workers in 1..5usize,
-        (window, each) in any::<(bool, bool)>(),
+        (window, each, any_traffic) in any::<(bool, bool, bool)>(),
     ) {
-        let reading = reading(window, each);
+        let reading = reading(window, each, any_traffic);
         let one = run(&records, 1, &reading);
         prop_assert_eq!(&one, &run(&shuffled, workers, &reading));
         // The loads hold all that was redirected onto an LSP with an alpha history.
@@ -92,9 +93,21 @@ proptest! {
         prop_assert_eq!(table(&forth), table(&back));
     }
 
+    /// Traffic keeps entries only in the table: more of them, and none that was not there.
+    #[test]
+    fn traffic_only_keeps(records in workload()) {
+        let [alpha, any] = [false, true].map(|any| run(&records, 2, &reading(false, false, any)));
+        prop_assert_eq!(&alpha.0, &any.0);
+        for (alpha, any) in alpha.2.iter().zip(&any.2) {
+            for (alpha, any) in alpha.rows.iter().zip(&any.rows) {
+                prop_assert!(alpha.alpha <= any.alpha && alpha.beta2.bytes <= any.beta2.bytes);
+            }
+        }
+    }
+
     #[test]
     fn a_day_is_its_own(records in workload(), window in any::<bool>()) {
-        let reading = reading(window, false);
+        let reading = reading(window, false, false);
         let all = read(&records, &reading);
         let mut replayed = all.clone();
         for day in all.keys() {

@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes anonymise`: the same records under other addresses.
 
+use crate::cmd::assume;
 use crate::cryptopan::{CryptoPan, KEY_LEN};
-use crate::input::{Assume, read};
-use crate::schema;
+use crate::input::{Assume, folder, read};
+use crate::{lists, schema};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use telesteer_fam::{FiveTuple, Record};
+use telesteer_fam::doors::Door;
+use telesteer_fam::{FiveTuple, Prefix, Record};
 
 /// Replace addresses so that prefixes stay prefixes, under a key. Every result but the addresses
-/// stays the same.
+/// stays the same. Exits with 1 if some file could not be read or written whole; the others are done.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Files of flow records.
-    #[arg(required = true)]
+    /// Files of flow records, or folders of Parquet and CSV files.
+    #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
+    /// Egress routers by destination too, as `fam --egress` takes them.
+    #[arg(long, value_name = "FILE")]
+    egress: Option<PathBuf>,
+    /// Data doors too, as `fam --doors` takes them. Their names stay.
+    #[arg(long, value_name = "FILE")]
+    doors: Option<PathBuf>,
     /// The key: 32 bytes, or 64 hexadecimal digits.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -29,41 +39,165 @@ pub struct Args {
     /// lower exporter address, another view may then count.
     #[arg(long)]
     routers: bool,
-    /// Folder for the files, under their names, as CSV.
+    /// Folder for the files, under their names, as CSV. A name that comes again gets a number.
     #[arg(long)]
     out: PathBuf,
+    /// Exporter of records that name none.
+    #[arg(long, value_name = "ADDR")]
+    assume_exporter: Option<IpAddr>,
+    /// Sampling where records tell none: N, or EXPORTER=N; may be given more than once.
+    #[arg(long, value_name = "[ADDR=]N")]
+    assume_sampling: Vec<String>,
 }
 
-/// Writes the files.
-pub fn run(args: &Args) -> Result<()> {
+/// Who hides what.
+struct Hider<'a> {
+    pan: CryptoPan,
+    routers: bool,
+    assume: Assume,
+    out: &'a Path,
+    /// Names of this run.
+    names: BTreeSet<OsString>,
+}
+
+/// Writes the files. `false` if not all of them could be.
+pub fn run(args: &Args) -> Result<bool> {
+    let assume = assume::assume(args.assume_exporter, &args.assume_sampling)?;
     if args.make_key {
         make_key(&args.key)?;
     }
-    let mut pan = CryptoPan::new(&read_key(&args.key)?);
+    let pan = CryptoPan::new(&read_key(&args.key)?);
     fs::create_dir_all(&args.out).with_context(|| format!("making {}", args.out.display()))?;
-    for path in &args.files {
-        let name = path.file_stem().with_context(|| format!("{} is no file", path.display()))?;
-        let to = args.out.join(name).with_extension("csv");
-        let at = || format!("writing {}", to.display());
-        if to.exists() {
-            bail!("{} exists already", to.display());
+    let (routers, out) = (args.routers, args.out.as_path());
+    let mut hider = Hider { pan, routers, assume, out, names: BTreeSet::new() };
+    let mut outcomes = Vec::new();
+    for path in &folder::expand(&args.files)? {
+        outcomes.push(hider.records(path));
+    }
+    outcomes.extend(args.egress.iter().map(|path| hider.egress(path)));
+    outcomes.extend(args.doors.iter().map(|path| hider.doors(path)));
+    let all = outcomes.len();
+    let failed: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    for Failed { error, .. } in &failed {
+        eprintln!("hntes: {error:#}");
+    }
+    match failed.len() {
+        0 => return Ok(true),
+        count if count < all || failed.iter().any(|failed| failed.partly) => {
+            eprintln!("hntes: {count} of {all} files could not be done whole");
         }
-        let mut out = BufWriter::new(File::create(&to).with_context(at)?);
-        schema::write_header(&mut out).with_context(at)?;
-        let mut outcome = Ok(());
-        let report = read(path, &Assume::default(), |record| {
-            if outcome.is_ok() {
-                let record = hidden(record, &mut pan, args.routers);
-                outcome = schema::write_record(&mut out, &record);
+        _ => bail!("nothing was written"),
+    }
+    Ok(false)
+}
+
+/// Why a file is not there, or only a part of it.
+struct Failed {
+    error: anyhow::Error,
+    partly: bool,
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Self {
+        Self { error, partly: false }
+    }
+}
+
+impl Hider<'_> {
+    /// Where to write what comes from `path`.
+    fn place(&mut self, path: &Path, extension: Option<&str>) -> Result<PathBuf> {
+        let stem = path.file_stem().with_context(|| format!("{} is no file", path.display()))?;
+        let own = path.extension().and_then(|own| own.to_str());
+        let ending = extension.or(own).map_or(String::new(), |ending| format!(".{ending}"));
+        // One of so many names is free.
+        let numbers = (2..=self.names.len() + 2).map(|number| format!("-{number}"));
+        for number in std::iter::once(String::new()).chain(numbers) {
+            let mut name = stem.to_owned();
+            name.push(number);
+            name.push(&ending);
+            if self.names.insert(name.clone()) {
+                let to = self.out.join(name);
+                if to.exists() {
+                    bail!("{} exists already", to.display());
+                }
+                return Ok(to);
             }
+        }
+        bail!("{}: too many of this name", path.display())
+    }
+
+    fn records(&mut self, path: &Path) -> Result<(), Failed> {
+        let to = self.place(path, Some("csv"))?;
+        let at = || format!("writing {}", to.display());
+        let Self { pan, routers, assume, .. } = self;
+        let report = write_whole(&to, |out| {
+            schema::write_header(out).with_context(at)?;
+            let mut outcome = Ok(());
+            let report = read(path, assume, |record| {
+                if outcome.is_ok() {
+                    outcome = schema::write_record(out, &hidden(record, pan, *routers));
+                }
+            })?;
+            outcome.with_context(at)?;
+            Ok(report)
         })?;
-        outcome.and_then(|()| out.flush()).with_context(at)?;
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         if bad > 0 {
             eprintln!("hntes: {}: {bad} lines are no record, left out", path.display());
         }
+        match report.failed {
+            Some(failed) => Err(Failed { error: anyhow::Error::msg(failed), partly: true }),
+            None => Ok(()),
+        }
     }
-    Ok(())
+
+    fn egress(&mut self, path: &Path) -> Result<(), Failed> {
+        let mut routers = lists::egress(path)?.into_iter().collect::<Vec<_>>();
+        for (net, router) in &mut routers {
+            *net = prefix(*net, &mut self.pan);
+            if self.routers && !router.is_unspecified() {
+                *router = self.pan.anonymise(*router);
+            }
+        }
+        self.list(path, &lists::egress_text(&routers.into_iter().collect()))
+    }
+
+    fn doors(&mut self, path: &Path) -> Result<(), Failed> {
+        let doors = lists::doors(path)?.into_iter();
+        let doors: Vec<Door> =
+            doors.map(|door| Door { prefix: prefix(door.prefix, &mut self.pan), ..door }).collect();
+        self.list(path, &lists::doors_text(&doors))
+    }
+
+    fn list(&mut self, path: &Path, text: &str) -> Result<(), Failed> {
+        let to = self.place(path, None)?;
+        let at = || format!("writing {}", to.display());
+        Ok(write_whole(&to, |out| out.write_all(text.as_bytes()).with_context(at))?)
+    }
+}
+
+/// Writes a file whole or not at all.
+fn write_whole<T>(to: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<T> {
+    let at = || format!("writing {}", to.display());
+    let mut name = to.as_os_str().to_owned();
+    name.push(".partial");
+    let partial = PathBuf::from(name);
+    let mut out = BufWriter::new(File::create(&partial).with_context(at)?);
+    let filled = fill(&mut out).and_then(|filled| {
+        out.flush().with_context(at)?;
+        fs::rename(&partial, to).with_context(at)?;
+        Ok(filled)
+    });
+    if filled.is_err() {
+        // What is said is why it is not whole.
+        let _ = fs::remove_file(&partial);
+    }
+    filled
+}
+
+/// A prefix of as many bits: they depend on each other alone.
+fn prefix(prefix: Prefix, pan: &mut CryptoPan) -> Prefix {
+    Prefix::new(pan.anonymise(prefix.addr()), prefix.len())
 }
 
 fn hidden(record: &Record, pan: &mut CryptoPan, routers: bool) -> Record {

@@ -2,29 +2,29 @@
 //! `hntes fam`: the analysis.
 
 use crate::cmd::switches::Switches;
+use crate::cmd::{assume, remarks};
 use crate::emit;
-use crate::input::{Assume, FileReport, passes};
-use crate::state::State;
+use crate::input::{Assume, folder};
+use crate::lists;
+use crate::state::{Basis, Kept, State};
 use crate::tables::{self, Table};
+use crate::watch::Watch;
+use crate::work::{Engine, Work};
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
-use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
-use telesteer_fam::burst::BurstPass;
-use telesteer_fam::day::Gather;
-use telesteer_fam::doors::Door;
 use telesteer_fam::reading::Refresh;
 use telesteer_fam::series::{Days, PairHistory};
-use telesteer_fam::suspects::Suspects;
-use telesteer_fam::traffic::TrafficPass;
-use telesteer_fam::{Reading, Sampling, Width};
+use telesteer_fam::{Reading, Width};
 
 /// Find alpha flows in flow records; say what tables learnt from them would redirect.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Files of flow records: CSV (ours or nfdump's) or lines of JSON (pmacct, goflow2, telesteer).
+    /// Files of flow records: Parquet (telesteer collect --parquet), CSV (ours or nfdump's) or lines of
+    /// JSON (pmacct, goflow2, telesteer). A folder stands for the Parquet and CSV files below it.
+    #[arg(value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     switches: Switches,
@@ -34,6 +34,9 @@ pub struct Args {
     /// Keep days here, and take those from here that the files do not have.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Replace days there even by fewer records than they were made of.
+    #[arg(long, requires = "state")]
+    replace: bool,
     /// Print all tables as one JSON object.
     #[arg(long)]
     json: bool,
@@ -73,82 +76,40 @@ pub struct Args {
     /// Sampling where records tell none: N, or EXPORTER=N; may be given more than once.
     #[arg(long, value_name = "[ADDR=]N")]
     assume_sampling: Vec<String>,
-    /// Workers, each reading one file at a time. Results do not depend on it.
+    /// Workers. Results do not depend on it.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-}
-
-/// What the passes over the files gave.
-struct Read {
-    days: Days,
-    reports: Vec<FileReport>,
+    /// Who goes over the records: arrow, rows, datafusion or ballista://HOST:PORT. Results do not depend
+    /// on it.
+    #[arg(long, default_value = "arrow", value_name = "ENGINE")]
+    engine: Engine,
+    /// Most memory to use, such as 512M or 4G; a run that needs more ends with an error before it has it.
+    #[arg(long, value_name = "SIZE", value_parser = crate::watch::octets)]
+    memory: Option<u64>,
 }
 
 /// Runs the analysis and prints it.
 pub fn run(args: &Args) -> Result<()> {
-    let reading = args.switches.reading()?;
+    args.print(&analyse(args)?)
+}
+
+/// Runs the analysis.
+pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
+    let reading = args.reading()?;
     let assume = args.assume()?;
     if args.files.is_empty() && args.state.is_none() {
         bail!("no files, and no --state to take days from");
     }
-    let read = args.read(&reading, &assume)?;
-    let mut days = read.days;
-    if let Some(dir) = &args.state {
-        let state = State::open(dir, &reading)?;
-        state.store(&days, &reading)?;
-        days = state.load(&reading)?;
-    }
-    for report in &read.reports {
-        let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
-        if let Some(failed) = &report.failed {
-            eprintln!("hntes: {failed}");
-        } else if bad > 0 {
-            eprintln!("hntes: {}: {bad} lines are no record", report.path.display());
+    let files = folder::expand(&args.files)?;
+    let watch = Watch::new(args.memory);
+    let mut work = Work::new(&files, &args.engine, args.memory, &assume, args.threads, &watch)?;
+    loop {
+        match args.analyse(&work, &reading) {
+            Err(error) if work.set_aside(&error) => {}
+            Err(error) => return Err(error),
+            Ok(tables) => return Ok(tables),
         }
     }
-    let traffic = args.traffic(&days, &reading, &assume)?;
-    let histories: Vec<PairHistory> =
-        reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
-    let aged: Vec<(Policy, Aged)> = histories
-        .iter()
-        .flat_map(|history| args.aging.iter().map(move |aging| (history, *aging)))
-        .map(|(history, aging)| {
-            let policy = Policy { width: history.width, aging };
-            (policy, age(history, aging, &reading, &traffic))
-        })
-        .collect();
-
-    let mut all = vec![
-        tables::flows::summary(&days, &reading),
-        tables::input::files(&read.reports),
-        tables::input::bad_lines(&read.reports),
-        tables::input::left_out(&days, &reading),
-        tables::flows::day_series(&days, &reading),
-        tables::flows::raw_flows(&days, &reading),
-        tables::flows::prefix_flows(&histories),
-        tables::redirect::effect(&aged, &reading),
-        tables::redirect::sizes(&aged),
-        tables::redirect::days(&aged, &reading),
-        tables::redirect::new_flows(&aged),
-        tables::flows::lsp_months(&days, &reading),
-    ];
-    all.extend(tables::flows::simultaneous(&days, &reading));
-    all.extend(tables::flows::shapes(&days));
-    if let Some(path) = &args.doors {
-        all.extend(tables::flows::doors(&days, &read_doors(path)?, first_width(&reading)));
-    }
-    if let Some(dir) = &args.emit {
-        args.emit(dir, &days, &histories, &traffic, &reading)?;
-    }
-    if !args.alpha_only && !args.files.is_empty() {
-        let beta = args.beta(&days, aged, &reading, &assume)?;
-        all.extend(tables::beta::redirected(&beta, &reading));
-        all.push(tables::beta::utilisation(&beta, &reading, args.capacity));
-    }
-    if let Some(label) = &args.burst {
-        all.push(args.burst(label, &reading, &assume)?);
-    }
-    args.print(&all)
 }
 
 fn first_width(reading: &Reading) -> Width {
@@ -156,75 +117,100 @@ fn first_width(reading: &Reading) -> Width {
 }
 
 impl Args {
+    /// The files to read.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The reading asked for.
+    pub(crate) fn reading(&self) -> Result<Reading> {
+        self.switches.reading()
+    }
+
+    /// Whether tables shall be printed or written apart.
+    pub(crate) fn wants_tables(&self) -> bool {
+        self.json || self.csv.is_some() || !self.table.is_empty()
+    }
+
+    /// All tables.
+    fn analyse(&self, work: &Work<'_>, reading: &Reading) -> Result<Vec<Table>> {
+        let mut found = work.read(reading)?;
+        let (days, stayed) = self.kept(std::mem::take(&mut found.days), work.assume(), reading)?;
+        remarks::say(&found.reports, &days, &stayed, reading);
+        let traffic = self.traffic(work, &days, reading)?;
+        let histories: Vec<PairHistory> =
+            reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
+        let aged: Vec<(Policy, Aged)> = histories
+            .iter()
+            .flat_map(|history| self.aging.iter().map(move |aging| (history, *aging)))
+            .map(|(history, aging)| {
+                let policy = Policy { width: history.width, aging };
+                (policy, age(history, aging, reading, &traffic))
+            })
+            .collect();
+
+        let mut all = vec![
+            tables::flows::summary(&days, reading),
+            tables::input::files(&found.reports),
+            tables::input::bad_lines(&found.reports),
+            tables::input::notes(&found.reports),
+            tables::input::left_out(&days, reading),
+            tables::flows::day_series(&days, reading),
+            tables::flows::raw_flows(&days, reading),
+            tables::flows::prefix_flows(&histories),
+            tables::pairs::prefix_flows(&histories, reading),
+            tables::pairs::super_prefix_flows(&days, reading),
+            tables::hypothesis::hypothesis(&histories, &reading.calendar),
+            tables::hypothesis::lifetimes(&histories),
+            tables::redirect::effect(&aged, reading),
+            tables::redirect::sizes(&aged),
+            tables::redirect::days(&aged, reading),
+            tables::redirect::new_flows(&aged),
+            tables::flows::lsp_months(&days, reading),
+            tables::state::stayed(&stayed, reading),
+        ];
+        all.extend(tables::flows::simultaneous(&days, reading));
+        all.extend(tables::flows::shapes(&days));
+        if let Some(path) = &self.doors {
+            all.extend(tables::flows::doors(&days, &lists::doors(path)?, first_width(reading)));
+        }
+        if !self.alpha_only && !self.files.is_empty() {
+            let beta = work.beta(&found, &days, aged, reading)?;
+            all.extend(tables::beta::redirected(&beta, reading));
+            all.push(tables::beta::utilisation(&beta, reading, self.capacity));
+        }
+        if let Some(label) = &self.burst {
+            let day = reading.calendar.parse(label);
+            let day = day.with_context(|| format!("--burst {label}: no such interval"))?;
+            all.push(tables::burst::decomposition(&work.burst(day, reading)?));
+        }
+        // Last: it tells what is new since it was done before, so it is not for runs that fail.
+        if let Some(dir) = &self.emit {
+            self.emit(dir, &days, &histories, &traffic, reading)?;
+        }
+        Ok(all)
+    }
+
+    /// The days as they are kept, where they are, and those that stayed as they were.
+    fn kept(&self, days: Days, assume: &Assume, reading: &Reading) -> Result<(Days, Vec<Kept>)> {
+        let Some(dir) = &self.state else { return Ok((days, Vec::new())) };
+        let state = State::open(dir, &Basis::new(reading, self.switches.zone(), assume))?;
+        let stayed = state.store(&days, reading, self.replace)?;
+        Ok((state.load(reading)?, stayed))
+    }
+
     fn assume(&self) -> Result<Assume> {
-        let mut assume = Assume { exporter: self.assume_exporter, ..Assume::default() };
-        for text in &self.assume_sampling {
-            let number = |text: &str| {
-                text.parse()
-                    .ok()
-                    .and_then(Sampling::one_in)
-                    .with_context(|| format!("--assume-sampling {text}: not a number of packets"))
-            };
-            match text.split_once('=') {
-                Some((exporter, n)) => {
-                    let exporter = exporter
-                        .parse()
-                        .with_context(|| format!("--assume-sampling {text}: no address"))?;
-                    assume.sampling_of.insert(exporter, number(n)?);
-                }
-                None => assume.sampling = Some(number(text)?),
-            }
-        }
-        Ok(assume)
+        assume::assume(self.assume_exporter, &self.assume_sampling)
     }
 
-    /// The first two passes.
-    fn read(&self, reading: &Reading, assume: &Assume) -> Result<Read> {
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
-        let (suspects, reports) =
-            passes.run(|| Suspects::new(reading), Suspects::observe, Suspects::merge);
-        let readable = reports.iter().filter(|report| report.failed.is_none()).count();
-        if readable == 0 && !reports.is_empty() {
-            bail!("{}", reports[0].failed.as_deref().unwrap_or("no file can be read"));
-        }
-        let (gather, _) = passes.run(|| Gather::new(&suspects), Gather::observe, Gather::merge);
-        Ok(Read { days: gather.finish(), reports })
-    }
-
-    fn traffic(&self, days: &Days, reading: &Reading, assume: &Assume) -> Result<Traffic> {
+    fn traffic(&self, work: &Work<'_>, days: &Days, reading: &Reading) -> Result<Traffic> {
         if reading.refresh != Refresh::AnyTraffic {
             return Ok(Traffic::new());
         }
         if self.state.is_some() {
             bail!("--refresh any-traffic needs all records at hand; leave out --state");
         }
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
-        let pass = TrafficPass::new(days, reading);
-        let (traffic, _) = passes.run(|| pass.clone(), TrafficPass::observe, TrafficPass::merge);
-        Ok(traffic.finish())
-    }
-
-    /// The third pass. With --state it is about the days whose records were read.
-    fn beta(
-        &self,
-        days: &Days,
-        aged: Vec<(Policy, Aged)>,
-        reading: &Reading,
-        assume: &Assume,
-    ) -> Result<Vec<TableBeta>> {
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
-        let plan = Plan::new(days, aged, reading);
-        let (beta, _) = passes.run(|| BetaPass::new(&plan), BetaPass::observe, BetaPass::merge);
-        Ok(beta.finish())
-    }
-
-    fn burst(&self, label: &str, reading: &Reading, assume: &Assume) -> Result<Table> {
-        let day = reading.calendar.parse(label);
-        let day = day.with_context(|| format!("--burst {label}: no such interval"))?;
-        let passes = passes::Passes { files: &self.files, assume, threads: self.threads };
-        let new = || BurstPass::new(day, reading);
-        let (pass, _) = passes.run(new, BurstPass::observe, BurstPass::merge);
-        Ok(tables::burst::decomposition(&pass.finish()))
+        work.traffic(days, reading)
     }
 
     fn emit(
@@ -256,13 +242,14 @@ impl Args {
         };
         let policy = Policy { width: history.width, aging: self.emit_aging };
         let aged = age(history, policy.aging, reading, traffic);
-        let emitted = emit::emitted(days, policy, &aged.in_force, day, reading);
+        let emitted = emit::emitted(dir, days, policy, &aged.in_force, day, reading)?;
         let path = emit::write(dir, &emitted)?;
         eprintln!("hntes: {} entries in {}", emitted.entries.len(), path.display());
         Ok(())
     }
 
-    fn print(&self, all: &[Table]) -> Result<()> {
+    /// Prints the tables as asked for.
+    pub(crate) fn print(&self, all: &[Table]) -> Result<()> {
         if let Some(dir) = &self.csv {
             tables::write_csv(all, dir).with_context(|| format!("writing to {}", dir.display()))?;
         }
@@ -289,22 +276,4 @@ impl Args {
             other => other.context("writing to standard output"),
         }
     }
-}
-
-fn read_doors(path: &std::path::Path) -> Result<Vec<Door>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let mut doors = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let at = || format!("{}, line {}", path.display(), number + 1);
-        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
-        let Some(prefix) = words.next() else { continue };
-        let prefix = prefix.parse().with_context(at)?;
-        let name = words.next().with_context(|| format!("{}: no name", at()))?.to_owned();
-        let ports = words.next().map_or(Ok(Default::default()), |ports| {
-            ports.split(',').map(str::parse).collect::<Result<_, _>>()
-        });
-        doors.push(Door { prefix, name, ports: ports.with_context(at)? });
-    }
-    Ok(doors)
 }

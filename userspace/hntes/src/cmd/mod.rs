@@ -2,6 +2,9 @@
 //! The verbs.
 
 pub mod anonymise;
+mod assume;
 pub mod fam;
 pub mod generate;
+mod remarks;
+pub mod report;
 pub mod switches;

@@ -23,8 +23,17 @@ const SIZES: [(f64, f64, f64); 8] = [
     (0.000_008_23, 514_468_039.0, 1.190_468),
 ];
 
-/// Flows of a day.
-const FLOWS: u64 = 800;
+/// Flows of a day unless told otherwise.
+pub const FLOWS: u32 = 800;
+
+/// Most flows of a day. A day is held in memory as a whole: this many take 0.4 GB.
+pub const FLOWS_MAX: u32 = 1_000_000;
+
+/// Source ports, below those of the alpha flows; the destination port tells apart what has the same.
+const PORTS: usize = 48_000;
+
+/// Networks elsewhere; none of them has alpha flows.
+const ELSEWHERE: usize = 30_000;
 
 /// Least and most bytes of a flow. Beta flows stay well below H.
 const BYTES: (f64, f64) = (64.0, 0.8e9);
@@ -73,7 +82,7 @@ impl BetaFlow {
 pub fn flows(of: &Workload, rng: &mut Rng) -> Vec<BetaFlow> {
     let parts = Urn::new(SIZES.iter().map(|part| part.0));
     let cells = &of.plan.cells;
-    (0..FLOWS)
+    (0..of.scale.beta_flows)
         .map(|_| {
             let (_, median, sigma) = SIZES[parts.draw(rng).unwrap_or(0)];
             let bytes = rng.lognormal(median, sigma).clamp(BYTES.0, BYTES.1) as u64;
@@ -97,8 +106,8 @@ pub fn records(of: &Workload, day: u16, rng: &mut Rng) -> Vec<Record> {
     let egress = of.plan.pairs.len() as u64;
     let mut records = Vec::new();
     for (number, flow) in flows(of, rng).into_iter().enumerate() {
-        // Ports below those of the alpha flows; each flow of the day has its own.
-        let port = 1024 + number as u16;
+        // Each flow of the day has its own pair of ports.
+        let ports = (1024 + (number % PORTS) as u16, 443 + (number / PORTS) as u16);
         let (src, dst, pair) = match flow.place {
             Place::Hosts(pair, host) => {
                 let (src, dst) = hosts(Profile::Slides, pair, host);
@@ -109,7 +118,7 @@ pub fn records(of: &Workload, day: u16, rng: &mut Rng) -> Vec<Record> {
                 (src, dst, pair)
             }
             Place::Elsewhere => {
-                let (src, dst) = hosts(Profile::Slides, 1000 + number, 0);
+                let (src, dst) = hosts(Profile::Slides, 1000 + number % ELSEWHERE, 0);
                 (src, dst, number % egress as usize)
             }
         };
@@ -120,7 +129,7 @@ pub fn records(of: &Workload, day: u16, rng: &mut Rng) -> Vec<Record> {
                 exporter: INGRESS,
                 first,
                 last: first + length as Ns * 1_000_000,
-                key: FiveTuple { src, dst, proto: 6, src_port: port, dst_port: 443 },
+                key: FiveTuple { src, dst, proto: 6, src_port: ports.0, dst_port: ports.1 },
                 in_if: 1,
                 out_if: 100 + egress as u32,
                 next_hop: Some(egress_router(egress)),

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Profiles: the calibrated workload as it is, or with one thing added that real networks have.
 
+use crate::generate::beta;
 use crate::generate::flow::H;
 use crate::generate::pairs::DAYS;
 use crate::generate::plan::{Plan, plan};
+use crate::generate::records;
 use crate::rng::Rng;
 use clap::ValueEnum;
 use serde::Serialize;
+use std::collections::BTreeSet;
+use telesteer_fam::Record;
 
 /// Milliseconds of a day.
 pub const DAY_MS: u64 = 86_400_000;
@@ -28,7 +32,8 @@ pub enum Profile {
     Renumbered,
     /// Egress routers export what the ingress router has exported already.
     Duplicates,
-    /// One record of a hundred is lost, and the rest comes in any order.
+    /// One record of a hundred is lost, or one message where it is messages that are made, and the
+    /// rest comes in any order.
     Loss,
     /// Everything is IPv6.
     Ipv6,
@@ -41,6 +46,23 @@ pub enum Profile {
 /// Least bytes of an alpha report and most of any other when sampled.
 const SAMPLED: (u64, u64) = (H / 4 * 5, H / 5 * 4);
 
+/// How much is made of a workload, and how it leaves the exporters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// Days from the first, at most [`DAYS`].
+    pub days: u16,
+    /// Beta flows of a day, at most [`beta::FLOWS_MAX`]; other profiles than `beta` have none.
+    pub beta_flows: u32,
+    /// Whether what gets lost is what [`Workload::lose`] is told, in place of records of the plan.
+    pub in_messages: bool,
+}
+
+impl Default for Scale {
+    fn default() -> Self {
+        Self { days: DAYS, beta_flows: beta::FLOWS, in_messages: false }
+    }
+}
+
 /// A profile of a seed.
 #[derive(Clone, Debug)]
 pub struct Workload {
@@ -48,17 +70,20 @@ pub struct Workload {
     pub profile: Profile,
     /// The seed.
     pub seed: u64,
+    /// How much of it.
+    pub scale: Scale,
     /// Its flows. Sessions may go on into the day after their cell's.
     pub plan: Plan,
 }
 
 impl Workload {
     /// Lays the workload out; `None` for a seed that has none.
-    pub fn new(profile: Profile, seed: u64) -> Option<Self> {
+    pub fn new(profile: Profile, seed: u64, scale: Scale) -> Option<Self> {
         let mut plan = plan(seed)?;
         let mut rng = Rng::new(seed, ADDITIONS);
         match profile {
             Profile::Parallel => parallel(&mut plan, &mut rng),
+            Profile::Loss if scale.in_messages => {}
             Profile::Loss => {
                 for session in &mut plan.sessions {
                     session.cuts.retain(|_| rng.below(100) != 0);
@@ -79,7 +104,29 @@ impl Workload {
             | Profile::Duplicates
             | Profile::Ipv6 => {}
         }
-        Some(Self { profile, seed, plan })
+        Some(Self { profile, seed, scale, plan })
+    }
+
+    /// Takes records of `day` out of the plan: they never arrived.
+    pub fn lose(&mut self, day: u16, lost: &[Record]) {
+        if lost.is_empty() {
+            return;
+        }
+        let lost: BTreeSet<_> = lost.iter().map(|record| (record.key, record.first)).collect();
+        for (at, number) in records::sessions(&self.plan, day) {
+            let key = records::key(self, &self.plan.sessions[at], number);
+            let cell_day = self.plan.cells[self.plan.sessions[at].cell].day;
+            let session = &mut self.plan.sessions[at];
+            let start_ms = session.start_ms;
+            session.cuts.retain(|cut| {
+                !lost.contains(&(key, records::instant(cell_day, start_ms + cut.from_ms)))
+            });
+        }
+    }
+
+    /// Random numbers for what gets lost on the way.
+    pub fn loss_rng(&self) -> Rng {
+        Rng::new(self.seed, 2 * ADDITIONS)
     }
 
     /// Random numbers for what is added to a day.

@@ -3,7 +3,7 @@
 
 use crate::generate::beta;
 use crate::generate::flow::Cut;
-use crate::generate::plan::Session;
+use crate::generate::plan::{Plan, Session};
 use crate::generate::profile::{DAY_MS, Profile, Workload};
 use crate::rng::Rng;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -37,6 +37,16 @@ pub fn egress_router(egress: usize) -> IpAddr {
     Ipv4Addr::new(10, 0, 1, egress as u8 + 1).into()
 }
 
+/// Observation domain of an exporter: 1 is the ingress router, N + 1 the egress router 10.0.1.N. Each
+/// has one, so that they can be told apart where all send from one host.
+pub fn domain(exporter: IpAddr) -> u32 {
+    match exporter {
+        INGRESS => 1,
+        IpAddr::V4(addr) => u32::from(addr.octets()[3]) + 1,
+        IpAddr::V6(_) => 0,
+    }
+}
+
 /// The addresses of a pair of hosts. Prefix flows share source networks, not destinations.
 pub fn hosts(profile: Profile, pair: usize, host: usize) -> (IpAddr, IpAddr) {
     let (site, source, sink) = (pair % SITE_NETS, host % SOURCES + 1, host / SOURCES + 1);
@@ -54,28 +64,49 @@ pub fn day_of(day: u16, ms: u64) -> u16 {
     day + (ms / DAY_MS) as u16
 }
 
-/// The records of a session, number `number` of its cell, that begin on `today`.
-fn session_records(of: &Workload, session: &Session, number: usize, today: u16) -> Vec<Record> {
+/// The instant `ms` milliseconds after the midnight before `day`.
+pub fn instant(day: u16, ms: u64) -> Ns {
+    midnight(day) + ms as Ns * MS
+}
+
+/// The sessions that may have records of a day, those of the day before among them: the index of
+/// each, and its number within its cell.
+pub fn sessions(plan: &Plan, day: u16) -> Vec<(usize, usize)> {
+    let cell_day = |session: &Session| plan.cells[session.cell].day;
+    let from = plan.sessions.partition_point(|s| cell_day(s) + 1 < day);
+    let to = plan.sessions.partition_point(|s| cell_day(s) <= day);
+    let cells = plan.sessions[from..to].chunk_by(|a, b| a.cell == b.cell);
+    let numbers = cells.flat_map(|cell| 0..cell.len());
+    (from..to).zip(numbers).collect()
+}
+
+/// The 5-tuple of a session, number `number` of its cell.
+pub fn key(of: &Workload, session: &Session, number: usize) -> FiveTuple {
     let cell = &of.plan.cells[session.cell];
-    let egress = of.plan.pairs[cell.pair].egress;
     let (src, dst) = hosts(of.profile, of.identity(cell.pair, cell.day), cell.host);
-    let start = midnight(cell.day);
     // Ports are data channels of a GridFTP server; no two sessions of a cell, or of it and the same
     // hosts' on the day after, have the same.
     let odd_days = 5_000 * (cell.day % 2);
-    let key = FiveTuple {
+    FiveTuple {
         src,
         dst,
         proto: 6,
         src_port: 50_000 + (number % 1000) as u16,
         dst_port: 50_000 + (number / 1000) as u16 + odd_days,
-    };
+    }
+}
+
+/// The records of a session, number `number` of its cell, that begin on `today`.
+fn session_records(of: &Workload, session: &Session, number: usize, today: u16) -> Vec<Record> {
+    let cell = &of.plan.cells[session.cell];
+    let egress = of.plan.pairs[cell.pair].egress;
+    let key = key(of, session, number);
     let record = |cut: &Cut| {
         let from = session.start_ms + cut.from_ms;
         Record {
             exporter: INGRESS,
-            first: start + from as Ns * MS,
-            last: start + (from + cut.length_ms) as Ns * MS,
+            first: instant(cell.day, from),
+            last: instant(cell.day, from + cut.length_ms),
             key,
             in_if: 1,
             out_if: 100 + egress as u32,
@@ -92,16 +123,9 @@ fn session_records(of: &Workload, session: &Session, number: usize, today: u16) 
 
 /// All records of a day, in the order an exporter would send them.
 pub fn day(of: &Workload, day: u16) -> Vec<Record> {
-    let cell_day = |session: &Session| of.plan.cells[session.cell].day;
-    // Sessions of the day before may still go on.
-    let from = of.plan.sessions.partition_point(|s| cell_day(s) + 1 < day);
-    let to = of.plan.sessions.partition_point(|s| cell_day(s) <= day);
-    let sessions = &of.plan.sessions[from..to];
     let mut found = Vec::new();
-    for cell in sessions.chunk_by(|a, b| a.cell == b.cell) {
-        for (number, session) in cell.iter().enumerate() {
-            found.extend(session_records(of, session, number, day));
-        }
+    for (at, number) in sessions(&of.plan, day) {
+        found.extend(session_records(of, &of.plan.sessions[at], number, day));
     }
     let mut rng = of.rng(day);
     match of.profile {

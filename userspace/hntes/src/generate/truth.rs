@@ -2,7 +2,8 @@
 //! What a workload holds by construction, reckoned from its plan and not from its records.
 
 use crate::generate::beta::{self, Place};
-use crate::generate::pairs::{DAYS, MONTH_ENDS, month};
+use crate::generate::export::Export;
+use crate::generate::pairs::month;
 use crate::generate::profile::{Profile, Workload};
 use crate::generate::records::day_of;
 use serde::Serialize;
@@ -60,6 +61,9 @@ pub struct Truth {
     pub beta: BTreeMap<&'static str, TrueBeta>,
     /// The days, from day 1.
     pub days: Vec<TrueDay>,
+    /// What was exported, where it was messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export: Option<Export>,
 }
 
 /// A raw flow: what a session has of alpha reports on a day.
@@ -102,7 +106,8 @@ fn raw_flows(of: &Workload) -> Vec<Raw> {
             let from = u64::from(cell.day) * 86_400_000 + session.start_ms + cut.from_ms;
             raw.stays.push((from, from + cut.length_ms));
         }
-        found.extend(days.into_values().filter(|raw| raw.bytes > 0));
+        let made = |raw: &Raw| raw.bytes > 0 && raw.day <= of.scale.days;
+        found.extend(days.into_values().filter(made));
     }
     found.sort_by_key(|raw| (raw.day, raw.pair, raw.host));
     found
@@ -157,7 +162,7 @@ fn beta_truth(of: &Workload, flows: &[Raw]) -> BTreeMap<&'static str, TrueBeta> 
         of_hosts.beta1_bytes += if known { raw.rest } else { 0 };
     }
     if of.profile == Profile::Beta {
-        for day in 1..=DAYS {
+        for day in 1..=of.scale.days {
             for flow in beta::flows(of, &mut of.rng(day)) {
                 let before = |first: Option<&u16>| first.is_some_and(|first| *first < day);
                 let (net, host) = match flow.place {
@@ -184,9 +189,9 @@ fn beta_truth(of: &Workload, flows: &[Raw]) -> BTreeMap<&'static str, TrueBeta> 
 /// it: what a sampled workload's truth says is what was sent.
 pub fn truth(of: &Workload) -> Truth {
     let flows = raw_flows(of);
-    let mut days = vec![TrueDay::default(); usize::from(DAYS)];
+    let mut days = vec![TrueDay::default(); usize::from(of.scale.days)];
     let mut of_pair: BTreeMap<(u16, usize), u64> = BTreeMap::new();
-    let mut egress: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); MONTH_ENDS.len()];
+    let mut egress: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); month(of.scale.days) + 1];
     for raw in &flows {
         let day = &mut days[usize::from(raw.day) - 1];
         day.raw_flows += 1;
@@ -222,8 +227,9 @@ pub fn truth(of: &Workload) -> Truth {
         .into(),
         lsps,
         lsps_active: egress.iter().map(|month| month.len() as u64).collect(),
-        most_at_once: (0..known.len()).map(most).collect(),
+        most_at_once: (0..known.last().map_or(0, |last| last + 1)).map(most).collect(),
         beta: beta_truth(of, &flows),
         days,
+        export: None,
     }
 }

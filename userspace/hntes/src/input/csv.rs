@@ -12,7 +12,7 @@ use telesteer_fam::{FiveTuple, Record, Sampling};
 const COLUMNS_MAX: usize = 256;
 
 /// Columns a schema file may leave out.
-const OPTIONAL: [usize; 6] = [8, 9, 10, 11, 13, 14];
+pub(super) const OPTIONAL: [usize; 6] = [8, 9, 10, 11, 13, 14];
 
 /// nfdump's names for the schema's columns, in its older and newer CSV. Times are handled apart.
 const NFDUMP: [&[&str]; 15] = [
@@ -43,6 +43,18 @@ pub struct Table {
     duration: Option<usize>,
     /// Number of columns.
     width: usize,
+    /// What the lines are.
+    part: Part,
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Records,
+    /// What nfdump says at the end.
+    Summary,
+    /// Lines below a header in which a column is missing.
+    Unknown,
 }
 
 impl Table {
@@ -60,7 +72,7 @@ impl Table {
             }
             return Ok(Some((
                 Format::Csv,
-                Self { format: Format::Csv, at, duration: None, width },
+                Self { format: Format::Csv, at, duration: None, width, part: Part::Records },
             )));
         }
         let any = |names: &[&str]| names.iter().find_map(|name| find(name));
@@ -77,16 +89,40 @@ impl Table {
         if at[2].is_none() && duration.is_none() {
             return Err("te");
         }
-        let table = Self { format: Format::Nfdump, at, duration, width };
+        let table = Self { format: Format::Nfdump, at, duration, width, part: Part::Records };
         Ok(Some((Format::Nfdump, table)))
     }
 
-    /// Reads a line.
-    pub(super) fn line(&self, text: &str, assume: &Assume) -> Result<Line, String> {
-        // nfdump ends with a summary under a line of that name.
-        if self.format == Format::Nfdump && text.starts_with("Summary") {
-            return Ok(Line::End);
+    /// Reads a line. One that is a header, as where files were put one behind the other, is no
+    /// record; the lines below it are read by it.
+    pub(super) fn line(&mut self, text: &str, assume: &Assume) -> Result<Line, String> {
+        let read = match self.part {
+            // nfdump ends with a summary under a line of that name.
+            Part::Records if self.format == Format::Nfdump && text.starts_with("Summary") => {
+                self.part = Part::Summary;
+                return Ok(Line::Skip);
+            }
+            Part::Records => match self.record(text, assume) {
+                Ok(record) => return Ok(Line::Record(record)),
+                Err(reason) => Err(reason),
+            },
+            Part::Summary => Ok(Line::Skip),
+            Part::Unknown => Err("below a header without a column that is needed".into()),
+        };
+        match Self::from_header(text) {
+            Ok(None) => read,
+            Ok(Some((_, table))) => {
+                *self = table;
+                Err("another header".into())
+            }
+            Err(missing) => {
+                self.part = Part::Unknown;
+                Err(format!("another header, without {missing}"))
+            }
         }
+    }
+
+    fn record(&self, text: &str, assume: &Assume) -> Result<Record, String> {
         let mut fields = [""; COLUMNS_MAX];
         let mut count = 0;
         for field in text.split(',') {
@@ -100,73 +136,71 @@ impl Table {
             return Err("too few columns".into());
         }
         let field = |column: usize| self.at[column].map_or("", |at| fields[at]);
-        let record = match self.format {
-            Format::Nfdump => {
-                self.nfdump(&field, self.duration.map_or("", |at| fields[at]), assume)
-            }
-            Format::Csv | Format::Json => schema(&field, assume),
-        }?;
-        Ok(Line::Record(record))
+        match self.format {
+            Format::Nfdump => nfdump(&field, self.duration.map_or("", |at| fields[at]), assume),
+            _ => schema(&field, assume),
+        }
     }
+}
 
-    fn nfdump<'a>(
-        &self,
-        field: &dyn Fn(usize) -> &'a str,
-        duration: &str,
-        assume: &Assume,
-    ) -> Result<Record, String> {
-        let time = |column: usize| instant(field(column)).ok_or_else(|| bad("time", field(column)));
-        let first = time(1)?;
-        let last = if duration.is_empty() {
-            time(2)?
-        } else {
-            first + seconds(duration).ok_or_else(|| bad("duration", duration))?
-        };
-        let exporter = match field(0) {
-            "" | "0.0.0.0" | "::" => assume.exporter.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
-            text => parse(text, "exporter")?,
-        };
-        let proto = protocol(field(5)).ok_or_else(|| bad("protocol", field(5)))?;
+fn nfdump<'a>(
+    field: &dyn Fn(usize) -> &'a str,
+    duration: &str,
+    assume: &Assume,
+) -> Result<Record, String> {
+    let time = |column: usize| instant(field(column)).ok_or_else(|| bad("time"));
+    let first = time(1)?;
+    let last = if duration.is_empty() {
+        time(2)?
+    } else {
+        seconds(duration)
+            .and_then(|length| first.checked_add(length))
+            .ok_or_else(|| bad("duration"))?
+    };
+    let exporter = match field(0) {
+        "" | "0.0.0.0" | "::" => assume.exporter.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+        text => address(text, "exporter")?,
+    };
+    let proto = protocol(field(5)).ok_or_else(|| bad("protocol"))?;
+    let port = |column: usize| match field(column) {
         // ICMP has type.code where others have a port.
-        let port = |column: usize| field(column).parse().unwrap_or(0);
-        // nfdump gives bytes as seen when it was not told to scale them.
-        Ok(Record {
-            exporter,
-            first,
-            last,
-            key: FiveTuple {
-                src: address(field(3), "source")?,
-                dst: address(field(4), "destination")?,
-                proto,
-                src_port: port(6),
-                dst_port: port(7),
-            },
-            in_if: field(8).parse().unwrap_or(0),
-            out_if: field(9).parse().unwrap_or(0),
-            next_hop: field(10).parse().ok().filter(|hop: &IpAddr| !hop.is_unspecified()),
-            tos: field(11).parse().unwrap_or(0),
-            octets: parse(field(12), "octets")?,
-            packets: field(13).parse().unwrap_or(0),
-            sampling: assume.sampling(sampling(field(14))?, exporter),
-        })
-    }
+        text if matches!(proto, 1 | 58) && text.contains('.') => Ok(0),
+        text => or_zero(text, COLUMNS[column]),
+    };
+    let next_hop = match field(10) {
+        "" => None,
+        text => Some(address(text, COLUMNS[10])?).filter(|hop| !hop.is_unspecified()),
+    };
+    // nfdump gives bytes as seen when it was not told to scale them.
+    Ok(Record {
+        exporter,
+        first,
+        last,
+        key: FiveTuple {
+            src: address(field(3), "source")?,
+            dst: address(field(4), "destination")?,
+            proto,
+            src_port: port(6)?,
+            dst_port: port(7)?,
+        },
+        in_if: or_zero(field(8), COLUMNS[8])?,
+        out_if: or_zero(field(9), COLUMNS[9])?,
+        next_hop,
+        tos: or_zero(field(11), COLUMNS[11])?,
+        octets: parse(field(12), "octets")?,
+        packets: or_zero(field(13), COLUMNS[13])?,
+        sampling: assume.sampling(sampling(field(14))?, exporter),
+    })
 }
 
 fn schema<'a>(field: &dyn Fn(usize) -> &'a str, assume: &Assume) -> Result<Record, String> {
     let exporter = match (field(0), assume.exporter) {
         ("", Some(exporter)) => exporter,
-        (text, _) => parse(text, "exporter")?,
-    };
-    let or_zero = |column: usize| match field(column) {
-        "" => Ok(0),
-        text => parse::<u64>(text, COLUMNS[column]),
-    };
-    let narrow = |column: usize| -> Result<u32, String> {
-        u32::try_from(or_zero(column)?).map_err(|_| bad(COLUMNS[column], field(column)))
+        (text, _) => address(text, "exporter")?,
     };
     let next_hop = match field(10) {
         "" => None,
-        text => Some(parse(text, "bgp_next_hop")?),
+        text => Some(address(text, "bgp_next_hop")?),
     };
     Ok(Record {
         exporter,
@@ -179,22 +213,27 @@ fn schema<'a>(field: &dyn Fn(usize) -> &'a str, assume: &Assume) -> Result<Recor
             src_port: parse(field(6), "src_port")?,
             dst_port: parse(field(7), "dst_port")?,
         },
-        in_if: narrow(8)?,
-        out_if: narrow(9)?,
+        in_if: or_zero(field(8), COLUMNS[8])?,
+        out_if: or_zero(field(9), COLUMNS[9])?,
         next_hop,
-        tos: u8::try_from(or_zero(11)?).map_err(|_| bad("tos", field(11)))?,
+        tos: or_zero(field(11), COLUMNS[11])?,
         octets: parse(field(12), "octets")?,
-        packets: or_zero(13)?,
+        packets: or_zero(field(13), COLUMNS[13])?,
         sampling: assume.sampling(sampling(field(14))?, exporter),
     })
 }
 
-fn bad(what: &str, _text: &str) -> String {
+fn bad(what: &str) -> String {
     format!("bad {what}")
 }
 
 fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, String> {
-    text.parse().map_err(|_| bad(what, text))
+    text.parse().map_err(|_| bad(what))
+}
+
+/// A number that may be left out; one that does not fit is none.
+fn or_zero<T: FromStr + Default>(text: &str, what: &str) -> Result<T, String> {
+    if text.is_empty() { Ok(T::default()) } else { parse(text, what) }
 }
 
 /// An address; an IPv4 one in IPv6 clothes is the IPv4 one.
@@ -211,7 +250,7 @@ pub(super) fn sampling(text: &str) -> Result<Option<Sampling>, String> {
             Sampling::from_ratio(parse(observed, "sampling")?, parse(taken, "sampling")?)
         }
     };
-    parsed.map(Some).ok_or_else(|| bad("sampling", text))
+    parsed.map(Some).ok_or_else(|| bad("sampling"))
 }
 
 /// A protocol by number or by the name nfdump, pmacct and goflow2 give it.

@@ -6,6 +6,7 @@ use super::stamp::instant;
 use super::{Assume, Line};
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 use telesteer_fam::{FiveTuple, Ns, Record, Sampling};
 
 /// Nanoseconds in a millisecond.
@@ -33,12 +34,21 @@ pub(super) fn line(text: &str, assume: &Assume) -> Result<Line, String> {
     Ok(Line::Record(record))
 }
 
-fn number(object: &Object, name: &str) -> Option<u64> {
-    match object.get(name)? {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
+/// A number, if there is one; one that does not fit is none, and not another one.
+fn number<T: TryFrom<u64> + FromStr>(object: &Object, name: &str) -> Result<Option<T>, String> {
+    let number = match object.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) if text.is_empty() => return Ok(None),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(Value::Number(number)) => number.as_u64().and_then(|number| number.try_into().ok()),
+        Some(_) => None,
+    };
+    need(number, name).map(Some)
+}
+
+/// A number, 0 if there is none.
+fn or_zero<T: TryFrom<u64> + FromStr + Default>(object: &Object, name: &str) -> Result<T, String> {
+    Ok(number(object, name)?.unwrap_or_default())
 }
 
 fn text<'a>(object: &'a Object, name: &str) -> Option<&'a str> {
@@ -50,9 +60,14 @@ fn addr(object: &Object, name: &str) -> Result<IpAddr, String> {
 }
 
 /// A router's address; unspecified ones say nothing.
-fn router(object: &Object, names: &[&str]) -> Option<IpAddr> {
-    let found = names.iter().filter_map(|name| addr(object, name).ok());
-    found.into_iter().find(|addr| !addr.is_unspecified())
+fn router(object: &Object, names: &[&str]) -> Result<Option<IpAddr>, String> {
+    for name in names.iter().filter(|name| text(object, name).is_some()) {
+        let addr = addr(object, name)?;
+        if !addr.is_unspecified() {
+            return Ok(Some(addr));
+        }
+    }
+    Ok(None)
 }
 
 fn need<T>(value: Option<T>, what: &str) -> Result<T, String> {
@@ -68,16 +83,8 @@ fn proto(object: &Object, name: &str) -> Result<u8, String> {
     need(value, "protocol")
 }
 
-fn port(object: &Object, name: &str) -> u16 {
-    number(object, name).and_then(|port| u16::try_from(port).ok()).unwrap_or(0)
-}
-
-fn small(object: &Object, name: &str) -> u32 {
-    number(object, name).and_then(|value| u32::try_from(value).ok()).unwrap_or(0)
-}
-
-fn one_in(n: Option<u64>) -> Option<Sampling> {
-    n.and_then(|n| u32::try_from(n).ok()).and_then(Sampling::one_in)
+fn one_in(object: &Object, name: &str) -> Result<Option<Sampling>, String> {
+    Ok(number(object, name)?.and_then(Sampling::one_in))
 }
 
 fn exporter(told: Option<IpAddr>, assume: &Assume) -> IpAddr {
@@ -92,7 +99,7 @@ fn pmacct(object: &Object, assume: &Assume) -> Result<Record, String> {
         Some(Value::Number(seconds)) => instant(&seconds.to_string()),
         _ => None,
     };
-    let exporter = exporter(router(object, &["peer_ip_src"]), assume);
+    let exporter = exporter(router(object, &["peer_ip_src"])?, assume);
     Ok(Record {
         exporter,
         first: need(stamp("timestamp_start"), "timestamp_start")?,
@@ -101,136 +108,133 @@ fn pmacct(object: &Object, assume: &Assume) -> Result<Record, String> {
             src: addr(object, "ip_src")?,
             dst: addr(object, "ip_dst")?,
             proto: proto(object, "ip_proto")?,
-            src_port: port(object, "port_src"),
-            dst_port: port(object, "port_dst"),
+            src_port: or_zero(object, "port_src")?,
+            dst_port: or_zero(object, "port_dst")?,
         },
-        in_if: small(object, "iface_in"),
-        out_if: small(object, "iface_out"),
-        next_hop: router(object, &["peer_ip_dst"]),
-        tos: small(object, "tos") as u8,
-        octets: need(number(object, "bytes"), "bytes")?,
-        packets: number(object, "packets").unwrap_or(0),
-        sampling: assume.sampling(one_in(number(object, "sampling_rate")), exporter),
+        in_if: or_zero(object, "iface_in")?,
+        out_if: or_zero(object, "iface_out")?,
+        next_hop: router(object, &["peer_ip_dst"])?,
+        tos: or_zero(object, "tos")?,
+        octets: need(number(object, "bytes")?, "bytes")?,
+        packets: or_zero(object, "packets")?,
+        sampling: assume.sampling(one_in(object, "sampling_rate")?, exporter),
     })
 }
 
 fn goflow2(object: &Object, assume: &Assume) -> Result<Record, String> {
-    let stamp = |nanos: &str, seconds: &str| {
-        let nanos = number(object, nanos).and_then(|at| Ns::try_from(at).ok()).filter(|at| *at > 0);
-        nanos.or_else(|| Ns::try_from(number(object, seconds)?).ok()?.checked_mul(1000 * MS))
+    let stamp = |nanos: &str, seconds: &str| -> Result<Ns, String> {
+        if let Some(at) = number::<Ns>(object, nanos)?.filter(|at| *at > 0) {
+            return Ok(at);
+        }
+        let at = number::<Ns>(object, seconds)?.and_then(|at| at.checked_mul(1000 * MS));
+        need(at, nanos)
     };
-    let exporter = exporter(router(object, &["sampler_address"]), assume);
+    let exporter = exporter(router(object, &["sampler_address"])?, assume);
     Ok(Record {
         exporter,
-        first: need(stamp("time_flow_start_ns", "time_flow_start"), "time_flow_start_ns")?,
-        last: need(stamp("time_flow_end_ns", "time_flow_end"), "time_flow_end_ns")?,
+        first: stamp("time_flow_start_ns", "time_flow_start")?,
+        last: stamp("time_flow_end_ns", "time_flow_end")?,
         key: FiveTuple {
             src: addr(object, "src_addr")?,
             dst: addr(object, "dst_addr")?,
             proto: proto(object, "proto")?,
-            src_port: port(object, "src_port"),
-            dst_port: port(object, "dst_port"),
+            src_port: or_zero(object, "src_port")?,
+            dst_port: or_zero(object, "dst_port")?,
         },
-        in_if: small(object, "in_if"),
-        out_if: small(object, "out_if"),
-        next_hop: router(object, &["bgp_next_hop"]),
-        tos: small(object, "ip_tos") as u8,
-        octets: need(number(object, "bytes"), "bytes")?,
-        packets: number(object, "packets").unwrap_or(0),
-        sampling: assume.sampling(one_in(number(object, "sampling_rate")), exporter),
+        in_if: or_zero(object, "in_if")?,
+        out_if: or_zero(object, "out_if")?,
+        next_hop: router(object, &["bgp_next_hop"])?,
+        tos: or_zero(object, "ip_tos")?,
+        octets: need(number(object, "bytes")?, "bytes")?,
+        packets: or_zero(object, "packets")?,
+        sampling: assume.sampling(one_in(object, "sampling_rate")?, exporter),
     })
 }
 
 /// telesteer's flow lines: IPFIX names under `fields`. `None` for what is not about traffic.
 fn telesteer(line: &Object, fields: &Object, assume: &Assume) -> Result<Option<Record>, String> {
-    let any = |names: &[&str]| names.iter().find_map(|name| number(fields, name));
-    let Some(octets) = any(&["octetDeltaCount", "octetTotalCount"]) else { return Ok(None) };
-    let ends = |v4: &str, v6: &str| addr(fields, v4).or_else(|_| addr(fields, v6));
-    // The decoder gives every time in its element's own unit since 1970.
-    let stamp = |edge: &str| {
-        [("Nanoseconds", 1), ("Microseconds", 1000), ("Milliseconds", MS), ("Seconds", 1000 * MS)]
-            .into_iter()
-            .find_map(|(unit, factor)| {
-                let value = number(fields, &format!("flow{edge}{unit}"))?;
-                Ns::try_from(value).ok()?.checked_mul(factor)
-            })
+    let octets = match number(fields, "octetDeltaCount")? {
+        Some(octets) => Some(octets),
+        None => number(fields, "octetTotalCount")?,
     };
-    let exporter = exporter(router(line, &["exporter"]), assume);
-    let told = match (any(&["samplingPacketInterval"]), any(&["samplingPacketSpace"])) {
-        (Some(interval), Some(space)) => match (u32::try_from(interval), u32::try_from(space)) {
-            (Ok(interval), Ok(space)) => Sampling::interval_space(interval, space),
-            _ => None,
-        },
-        _ => one_in(any(&["samplingInterval"]).or_else(|| number(line, "sampling_interval"))),
+    let Some(octets) = octets else { return Ok(None) };
+    let ends = |v4: &str, v6: &str| addr(fields, v4).or_else(|_| addr(fields, v6));
+    // Lines have both times since 1970, whichever way the record told them. Older ones have only
+    // the record's own fields, which the decoder gives in their units.
+    let stamp = |edge: &str| -> Result<Option<Ns>, String> {
+        if let Some(told) = number(line, &format!("{}_ns", edge.to_lowercase()))? {
+            return Ok(Some(told));
+        }
+        for (unit, factor) in [
+            ("Nanoseconds", 1),
+            ("Microseconds", 1000),
+            ("Milliseconds", MS),
+            ("Seconds", 1000 * MS),
+        ] {
+            let name = format!("flow{edge}{unit}");
+            if let Some(value) = number::<Ns>(fields, &name)? {
+                return need(value.checked_mul(factor), &name).map(Some);
+            }
+        }
+        Ok(None)
+    };
+    let exporter = exporter(router(line, &["exporter"])?, assume);
+    let told = match own_sampling(fields)? {
+        Some(told) => Some(told),
+        None => one_in(line, "sampling_interval")?,
+    };
+    let packets = match number(fields, "packetDeltaCount")? {
+        Some(packets) => packets,
+        None => or_zero(fields, "packetTotalCount")?,
     };
     Ok(Some(Record {
         exporter,
-        first: need(stamp("Start"), "flowStart")?,
-        last: need(stamp("End"), "flowEnd")?,
+        first: need(stamp("Start")?, "flowStart")?,
+        last: need(stamp("End")?, "flowEnd")?,
         key: FiveTuple {
             src: ends("sourceIPv4Address", "sourceIPv6Address")?,
             dst: ends("destinationIPv4Address", "destinationIPv6Address")?,
             proto: proto(fields, "protocolIdentifier")?,
-            src_port: port(fields, "sourceTransportPort"),
-            dst_port: port(fields, "destinationTransportPort"),
+            src_port: or_zero(fields, "sourceTransportPort")?,
+            dst_port: or_zero(fields, "destinationTransportPort")?,
         },
-        in_if: small(fields, "ingressInterface"),
-        out_if: small(fields, "egressInterface"),
-        next_hop: router(fields, &["bgpNextHopIPv4Address", "bgpNextHopIPv6Address"]),
-        tos: small(fields, "ipClassOfService") as u8,
+        in_if: or_zero(fields, "ingressInterface")?,
+        out_if: or_zero(fields, "egressInterface")?,
+        next_hop: router(fields, &["bgpNextHopIPv4Address", "bgpNextHopIPv6Address"])?,
+        tos: or_zero(fields, "ipClassOfService")?,
         octets,
-        packets: any(&["packetDeltaCount", "packetTotalCount"]).unwrap_or(0),
+        packets,
         sampling: assume.sampling(told, exporter),
     }))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Record {
-        match line(text, &Assume::default()) {
-            Ok(Line::Record(record)) => record,
-            Ok(_) => panic!("no record: {text}"),
-            Err(reason) => panic!("{reason}: {text}"),
-        }
+/// The rate in the record itself: as interval and space, as sample and population, as probability,
+/// or as NetFlow v9 says it. 0 says nothing.
+fn own_sampling(fields: &Object) -> Result<Option<Sampling>, String> {
+    let two = |one: &str, other: &str| -> Result<Option<(u32, u32)>, String> {
+        Ok(number(fields, one)?.zip(number(fields, other)?))
+    };
+    if let Some((interval, space)) = two("samplingPacketInterval", "samplingPacketSpace")?
+        && interval > 0
+    {
+        return need(Sampling::interval_space(interval, space), "samplingPacketSpace").map(Some);
     }
-
-    #[test]
-    fn three_writers_one_record() {
-        let pmacct = read(
-            r#"{"event_type":"purge","peer_ip_src":"10.0.0.1","peer_ip_dst":"10.0.1.1","iface_in":1,
-            "iface_out":2,"ip_src":"192.0.2.7","ip_dst":"198.51.100.1","port_src":5,"port_dst":2811,
-            "ip_proto":"tcp","tos":8,"timestamp_start":"2011-05-01 00:00:01.500000",
-            "timestamp_end":"2011-05-01 00:00:02.000000","packets":3,"bytes":999,
-            "sampling_rate":10}"#,
-        );
-        let goflow2 = read(
-            r#"{"type":"IPFIX","sampler_address":"10.0.0.1","bgp_next_hop":"10.0.1.1","in_if":1,
-            "out_if":2,"src_addr":"192.0.2.7","dst_addr":"198.51.100.1","src_port":5,
-            "dst_port":2811,"proto":"TCP","ip_tos":8,"time_flow_start_ns":1304208001500000000,
-            "time_flow_end_ns":1304208002000000000,"packets":3,"bytes":999,"sampling_rate":10}"#,
-        );
-        let telesteer = read(
-            r#"{"type":"flow","instance":1,"exporter":"10.0.0.1","sampling_interval":10,"fields":{
-            "sourceIPv4Address":"192.0.2.7","destinationIPv4Address":"198.51.100.1",
-            "sourceTransportPort":5,"destinationTransportPort":2811,"protocolIdentifier":6,
-            "ipClassOfService":8,"flowStartMilliseconds":1304208001500,
-            "flowEndMilliseconds":1304208002000,"packetDeltaCount":3,"octetDeltaCount":999,
-            "ingressInterface":1,"egressInterface":2,"bgpNextHopIPv4Address":"10.0.1.1"}}"#,
-        );
-        assert_eq!(pmacct, goflow2);
-        assert_eq!(pmacct, telesteer);
-        assert_eq!(pmacct.sampling, Sampling::one_in(10));
+    if let Some((size, population)) = two("samplingSize", "samplingPopulation")?
+        && size > 0
+    {
+        return need(Sampling::from_ratio(population, size), "samplingPopulation").map(Some);
     }
-
-    #[test]
-    fn what_is_no_record() {
-        let outcome = |text: &str| line(text, &Assume::default());
-        assert!(matches!(outcome(r#"{"event_type":"purge_init"}"#), Ok(Line::Skip)));
-        assert!(matches!(outcome(r#"{"type":"flow","fields":{"samplerId":1}}"#), Ok(Line::Skip)));
-        assert!(outcome("[1]").is_err());
-        assert!(outcome(r#"{"ip_src":"192.0.2.7""#).is_err());
-        assert!(outcome(r#"{"a":1}"#).is_err());
+    let probability = match fields.get("samplingProbability") {
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.parse().ok(),
+        _ => None,
+    };
+    if let Some(probability) = probability.filter(|probability| *probability != 0.0) {
+        return need(Sampling::probability(probability), "samplingProbability").map(Some);
     }
+    one_in(fields, "samplingInterval")
 }
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

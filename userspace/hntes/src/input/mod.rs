@@ -1,29 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Flow records from files: our CSV, nfdump's, and lines of JSON from pmacct, goflow2 or telesteer.
+//! Flow records from files: Parquet, our CSV, nfdump's, lines of JSON from pmacct, goflow2 or
+//! telesteer, and the messages themselves, in IPFIX files and captures.
 //!
-//! What a file is shows in its first line. A line that cannot be read is counted with its reason and
+//! What a file is shows in how it begins. A line, or row, that cannot be read is counted with its reason and
 //! the number of the first such line; the rest of the file is read.
 
+mod capture;
+mod columns;
 pub mod csv;
+mod decoded;
+pub mod folder;
 pub mod json;
+mod messages;
+mod parquet;
 pub mod passes;
 pub mod stamp;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use telesteer_engine::Assumed;
+use telesteer_engine::notes::Notes;
 use telesteer_fam::{Record, Sampling};
 
 /// Longest line that is looked at; more of it is cut off and makes the line unreadable.
 const LINE_MAX: usize = 64 * 1024;
 
 /// What a file does not say itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assume {
     /// Exporter of records that name none.
     pub exporter: Option<IpAddr>,
@@ -34,6 +43,11 @@ pub struct Assume {
 }
 
 impl Assume {
+    /// What an engine has to know of it.
+    pub fn assumed(&self) -> Assumed {
+        Assumed { of: self.sampling_of.clone(), rest: self.sampling }
+    }
+
     /// Sampling of a record: its own, else its exporter's, else everyone's.
     fn sampling(&self, own: Option<Sampling>, exporter: IpAddr) -> Option<Sampling> {
         own.or_else(|| self.sampling_of.get(&exporter).copied()).or(self.sampling)
@@ -50,6 +64,12 @@ pub enum Format {
     Nfdump,
     /// A JSON object a line: pmacct's, goflow2's, or telesteer's flow output.
     Json,
+    /// Parquet with the columns of [`crate::schema`].
+    Parquet,
+    /// IPFIX messages, one after the other (RFC 5655).
+    Ipfix,
+    /// A capture of NetFlow v9 and IPFIX datagrams.
+    Capture,
 }
 
 /// What reading a file came to.
@@ -63,6 +83,9 @@ pub struct FileReport {
     pub records: u64,
     /// Lines that are no record, by reason: how many, and the first of them.
     pub bad: BTreeMap<String, Bad>,
+    /// What is odd about records that were read.
+    #[serde(skip)]
+    pub notes: Notes,
     /// Why the file, or the rest of it, could not be read.
     pub failed: Option<String>,
 }
@@ -77,9 +100,9 @@ pub struct Bad {
 }
 
 impl FileReport {
-    fn new(path: &Path) -> Self {
-        let path = path.to_owned();
-        Self { path, format: None, records: 0, bad: BTreeMap::new(), failed: None }
+    pub(crate) fn new(path: &Path) -> Self {
+        let (notes, path) = (Notes::of(path), path.to_owned());
+        Self { path, format: None, records: 0, bad: BTreeMap::new(), notes, failed: None }
     }
 
     /// Of a file that could not be read.
@@ -108,26 +131,43 @@ enum Line {
     Record(Record),
     /// Not meant to be a record.
     Skip,
-    /// The records end here.
-    End,
+}
+
+/// What a line ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Line,
+    /// The file, so that there may have been more of it: what is left of a number is a number.
+    File,
+    /// Nothing; it had to be cut.
+    Cut,
 }
 
 /// Hands every record of a file to `each`. Fails only if the file cannot be read at all.
 pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Result<FileReport> {
     let at = || format!("reading {}", path.display());
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path).with_context(at)?);
+    let mut file = File::open(path).with_context(at)?;
+    if is_parquet(path, &mut file).with_context(at)? {
+        return parquet::read(path, file, assume, each);
+    }
+    match messages_of(&mut file).with_context(at)? {
+        Some(Format::Capture) => return capture::read(path, file, assume, each),
+        Some(_) => return messages::read(path, file, assume, each),
+        None => {}
+    }
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let mut report = FileReport::new(path);
     let mut buffer = Vec::new();
     let mut lines: Option<Lines> = None;
     let mut number = 0;
-    while let Some(whole) = next_line(&mut file, &mut buffer).with_context(at)? {
+    while let Some(end) = next_line(&mut file, &mut buffer).with_context(at)? {
         number += 1;
         let Ok(text) = std::str::from_utf8(&buffer) else {
             report.count("not UTF-8", number);
             continue;
         };
         let text = text.trim_end_matches(['\n', '\r']);
-        if !whole {
+        if end == End::Cut {
             report.count("line too long", number);
             continue;
         }
@@ -147,30 +187,63 @@ pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Resu
             }
         };
         let line = match kind {
+            Lines::Table(_) if end == End::File => Err("line not ended".into()),
             Lines::Table(table) => table.line(text, assume),
             Lines::Json => json::line(text, assume),
         };
         match line {
             Ok(Line::Record(record)) => {
                 report.records += 1;
+                report.notes.look(number, (record.first, record.last), record.sampling, None);
                 each(&record);
             }
             Ok(Line::Skip) => {}
-            Ok(Line::End) => break,
             Err(reason) => report.count(&reason, number),
         }
     }
     Ok(report)
 }
 
-/// Reads a line into `buffer`; `false` if it had to be cut. `None` at the end of the file.
-fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
+/// Whether a file is Parquet: by its first octets, or by its name, so that one that lost them is not
+/// taken for text. Leaves the file at its beginning.
+fn is_parquet(path: &Path, file: &mut File) -> std::io::Result<bool> {
+    if path.extension() == Some("parquet".as_ref()) {
+        return Ok(true);
+    }
+    if !file.metadata()?.is_file() {
+        // A pipe cannot be read twice, and Parquet is read from its end.
+        return Ok(false);
+    }
+    let mut magic = Vec::new();
+    file.by_ref().take(parquet::MAGIC.len() as u64).read_to_end(&mut magic)?;
+    file.rewind()?;
+    Ok(magic == parquet::MAGIC)
+}
+
+/// Whether a file has messages, by its first octets, and which way. Leaves the file at its beginning.
+fn messages_of(file: &mut File) -> std::io::Result<Option<Format>> {
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut magic = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut magic)?;
+    file.rewind()?;
+    Ok(match magic.first_chunk() {
+        _ if magic.starts_with(&messages::MAGIC) => Some(Format::Ipfix),
+        Some(magic) if capture::MAGICS.contains(magic) => Some(Format::Capture),
+        _ => None,
+    })
+}
+
+/// Reads a line into `buffer`. `None` at the end of the file.
+fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<Option<End>> {
     buffer.clear();
     let mut whole = true;
     loop {
         let chunk = file.fill_buf()?;
         if chunk.is_empty() {
-            return Ok((!buffer.is_empty()).then_some(whole));
+            let end = if whole { End::File } else { End::Cut };
+            return Ok((!buffer.is_empty()).then_some(end));
         }
         let end = chunk.iter().position(|byte| *byte == b'\n');
         let used = end.map_or(chunk.len(), |end| end + 1);
@@ -179,7 +252,7 @@ fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> std::io::Result<O
         whole &= used <= room;
         file.consume(used);
         if end.is_some() {
-            return Ok(Some(whole));
+            return Ok(Some(if whole { End::Line } else { End::Cut }));
         }
     }
 }
@@ -208,11 +281,11 @@ mod tests {
         let text = format!("ab\n{}\ncd", "x".repeat(LINE_MAX + 5));
         let mut file = Cursor::new(text);
         let mut buffer = Vec::new();
-        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(true));
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(End::Line));
         assert_eq!(buffer, b"ab\n");
-        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(false));
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(End::Cut));
         assert_eq!(buffer.len(), LINE_MAX);
-        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(true));
+        assert_eq!(next_line(&mut file, &mut buffer).unwrap(), Some(End::File));
         assert_eq!(buffer, b"cd");
         assert_eq!(next_line(&mut file, &mut buffer).unwrap(), None);
     }

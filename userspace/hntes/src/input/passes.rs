@@ -2,10 +2,16 @@
 //! A pass over many files by several workers.
 
 use super::{Assume, FileReport, read};
+use crate::watch::Watch;
+use anyhow::{Result, bail};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use telesteer_fam::Record;
+
+/// Records between two ticks of the watch.
+const TICK: u64 = 8192;
 
 /// Files to go over more than once.
 #[derive(Clone, Copy, Debug)]
@@ -16,25 +22,49 @@ pub struct Passes<'f> {
     pub assume: &'f Assume,
     /// Workers, at least one.
     pub threads: usize,
+    /// Who watches.
+    pub watch: &'f Watch,
 }
 
 impl Passes<'_> {
     /// Shows every record of every file to a state; each worker has its own, merged in the end. The
-    /// reports come in the order of the files.
+    /// reports come in the order of the files. Fails if the watch ends it.
     pub fn run<P: Send>(
         &self,
         new: impl Fn() -> P + Sync,
         observe: impl Fn(&mut P, &Record) + Sync,
         merge: impl Fn(&mut P, P),
-    ) -> (P, Vec<FileReport>) {
+    ) -> Result<(P, Vec<FileReport>)> {
         let next = AtomicUsize::new(0);
+        let stopped: Mutex<Option<String>> = Mutex::new(None);
+        let stop = |reason: String| {
+            next.store(self.files.len(), Ordering::Relaxed);
+            let mut stopped = stopped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            stopped.get_or_insert(reason);
+        };
         let work = || {
             let mut state = new();
             let mut reports = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(path) = self.files.get(index) else { break };
-                let outcome = read(path, self.assume, |record| observe(&mut state, record));
+                let (mut records, mut ended) = (0, false);
+                let outcome = read(path, self.assume, |record| {
+                    if ended {
+                        return;
+                    }
+                    observe(&mut state, record);
+                    records += 1;
+                    if records % TICK == 0
+                        && let Err(reason) = self.watch.tick(TICK)
+                    {
+                        stop(reason);
+                        ended = true;
+                    }
+                });
+                if !ended && let Err(reason) = self.watch.tick(records % TICK) {
+                    stop(reason);
+                }
                 let report = outcome.unwrap_or_else(|error| FileReport::failed(path, &error));
                 reports.push((index, report));
             }
@@ -55,7 +85,12 @@ impl Passes<'_> {
             }
             (state, reports)
         });
+        if let Some(reason) =
+            stopped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        {
+            bail!("{reason}");
+        }
         reports.sort_by_key(|(index, _)| *index);
-        (state, reports.into_iter().map(|(_, report)| report).collect())
+        Ok((state, reports.into_iter().map(|(_, report)| report).collect()))
     }
 }

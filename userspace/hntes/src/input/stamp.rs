@@ -17,14 +17,38 @@ pub fn seconds(text: &str) -> Option<Ns> {
     seconds.checked_mul(SECOND)?.checked_add(if negative { -nanos } else { nanos })
 }
 
-/// `2011-05-01 13:00:00.123`, with `T` for the blank and `Z` at the end if one likes: UTC. Or
-/// seconds since 1970.
+/// Seconds ahead of UTC of `+02:00` or `-05:30`.
+pub fn offset(text: &str) -> Option<i32> {
+    let (sign, rest) = match text.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    if !rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') {
+        return None;
+    }
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let fits = (0..=18).contains(&hours) && (0..60).contains(&minutes);
+    fits.then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+/// `2011-05-01 13:00:00.123`, with `T` for the blank if one likes: UTC, which a `Z` at the end may
+/// say, or ahead of it by an offset at the end. Or seconds since 1970.
 pub fn instant(text: &str) -> Option<Ns> {
-    let text = text.strip_suffix('Z').unwrap_or(text);
-    let Some((date, time)) = text.split_once([' ', 'T']) else { return seconds(text) };
+    let (text, utc) = match text.strip_suffix(['Z', 'z']) {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
+    let Some((date, time)) = text.split_once([' ', 'T', 't']) else { return seconds(text) };
     let mut date = date.splitn(3, '-');
     let (year, month, day): (i64, u8, u8) =
         (date.next()?.parse().ok()?, date.next()?.parse().ok()?, date.next()?.parse().ok()?);
+    let (time, ahead) = match time.find(['+', '-']) {
+        Some(_) if utc => return None,
+        Some(at) => (&time[..at], offset(&time[at..])?),
+        None => (time, 0),
+    };
     let mut time = time.splitn(3, ':');
     let (hour, minute): (i64, i64) = (time.next()?.parse().ok()?, time.next()?.parse().ok()?);
     let second = seconds(time.next()?)?;
@@ -35,7 +59,8 @@ pub fn instant(text: &str) -> Option<Ns> {
     }
     let minutes = (day_number(year, month, day) * 24 + hour) * 60 + minute;
     // Years of four digits may still not fit into 63 bits of nanoseconds.
-    minutes.checked_mul(60 * SECOND)?.checked_add(second)
+    let local = minutes.checked_mul(60 * SECOND)?.checked_add(second)?;
+    local.checked_sub(Ns::from(ahead) * SECOND)
 }
 
 #[cfg(test)]
@@ -51,13 +76,27 @@ mod tests {
             "2011-05-01 00:00:00.000",
             "1304208000",
             "1304208000.0",
+            "2011-05-01T02:00:00+02:00",
+            "2011-04-30 18:30:00.000000-05:30",
+            "2011-05-01T00:00:00.0-00:00",
         ] {
             assert_eq!(instant(text), Some(at), "{text}");
         }
         assert_eq!(instant("2011-05-01 00:00:01.25"), Some(at + SECOND * 5 / 4));
         assert_eq!(seconds("-0.5"), Some(-SECOND / 2));
         assert_eq!(seconds("0.0000000019"), Some(1));
-        for text in ["", "x", "2011-05-01", "2011-13-01 00:00:00", "2011-05-01 24:00:00", "1.x"] {
+        for text in [
+            "",
+            "x",
+            "2011-05-01",
+            "2011-13-01 00:00:00",
+            "2011-05-01 24:00:00",
+            "1.x",
+            "2011-05-01T00:00:00+02",
+            "2011-05-01T00:00:00+19:00",
+            "2011-05-01T00:00:00++1:00",
+            "2011-05-01T00:00:00+01:00Z",
+        ] {
             assert_eq!(instant(text), None, "{text}");
         }
         assert_eq!(instant("9999-12-31 00:00:00"), None);

@@ -15,6 +15,9 @@ pub fn files(reports: &[FileReport]) -> Table {
             crate::input::Format::Csv => "csv",
             crate::input::Format::Nfdump => "nfdump",
             crate::input::Format::Json => "json",
+            crate::input::Format::Parquet => "parquet",
+            crate::input::Format::Ipfix => "ipfix",
+            crate::input::Format::Capture => "capture",
         });
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         let path = report.path.display().to_string();
@@ -35,6 +38,20 @@ pub fn bad_lines(reports: &[FileReport]) -> Table {
         for (reason, bad) in &report.bad {
             let path = path.as_str();
             table.push([path.into(), reason.as_str().into(), bad.lines.into(), bad.first.into()]);
+        }
+    }
+    table
+}
+
+/// What is odd about records, by file.
+pub fn notes(reports: &[FileReport]) -> Table {
+    let columns = ["path", "records_that", "records", "first_line"];
+    let mut table = Table::new("notes", "odd records", &columns);
+    for report in reports {
+        let path = report.path.display().to_string();
+        for (oddity, note) in report.notes.seen() {
+            let (path, name) = (path.as_str(), oddity.name());
+            table.push([path.into(), name.into(), note.records.into(), note.first.into()]);
         }
     }
     table

@@ -4,8 +4,11 @@
 pub mod beta;
 pub mod burst;
 pub mod flows;
+pub mod hypothesis;
 pub mod input;
+pub mod pairs;
 pub mod redirect;
+pub mod state;
 
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -72,7 +75,17 @@ impl Cell {
         Self::Real(nanoseconds as f64 / 1e9, 3)
     }
 
-    fn text(&self) -> String {
+    /// The number in it.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Count(value) => Some(*value as f64),
+            Self::Real(value, _) => Some(*value),
+            Self::Text(_) | Self::None => None,
+        }
+    }
+
+    /// As people read it.
+    pub fn text(&self) -> String {
         match self {
             Self::Count(value) => value.to_string(),
             Self::Real(value, decimals) => format!("{value:.decimals$}"),

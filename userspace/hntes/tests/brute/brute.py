@@ -13,9 +13,11 @@ import sys
 from collections import Counter, defaultdict
 from fractions import Fraction
 
+from clock import clock
 from dimension import dimensions
+from lists import doors, routers
 from lsps import beta, egress_order, simultaneous
-from records import address, order, read
+from records import address, order, read, scale
 
 SECOND = 10**9
 NEVER = "never"
@@ -26,7 +28,8 @@ DEFAULTS = {
     "mean": "ratio-of-sums", "warm_up": 0, "bytes": "alpha-reports", "refresh": "alpha-flows",
     "credit": "next-day", "duplicates": "once", "exporter": None, "ingress": [],
     "adjacent": 0.0, "utilisation_bin": 10.0, "aging": ["7", "14", "30", NEVER],
-    "egress_from": "record", "capacity": None, "tables": None,
+    "egress_from": "record", "egress": None, "doors": None, "assume_exporter": None,
+    "assume_sampling": [], "capacity": None, "tables": None,
 }
 LONGEST = 7 * 86400 * SECOND
 
@@ -36,13 +39,18 @@ class Study:
         self.s = {**DEFAULTS, **switches}
         self.t = round(self.s["t"] * SECOND)
         self.grace = round(self.s["grace"] * SECOND)
-        sign = -1 if self.s["zone"][0] == "-" else 1
-        hours, minutes = self.s["zone"][1:].split(":")
-        self.offset = sign * (int(hours) * 3600 + int(minutes) * 60)
+        self.ahead = clock(self.s["zone"])
         self.edges = {(address(e), int(i)) for e, i in
                       (edge.rsplit("/", 1) for edge in self.s["ingress"])}
         self.only = address(self.s["exporter"]) if self.s["exporter"] else None
-        self.records = records
+        self.listed = routers(self.s["egress"]) if self.s["egress"] else lambda dst: None
+        self.someone = self.s["assume_exporter"] and address(self.s["assume_exporter"])
+        self.rates = {}
+        for text in self.s["assume_sampling"]:
+            *exporter, n = text.split("=")
+            self.rates[address(exporter[0]) if exporter else None] = int(n)
+        # Who sent a record has to be known.
+        self.records = [r for r in records if r.told or self.someone]
         for record in self.records:
             self.judge(record)
         self.days = sorted({record.day for record in self.records})
@@ -52,11 +60,17 @@ class Study:
     # -- reading
 
     def judge(self, r):
-        if self.s["hourly"]:
-            r.day = r.first // SECOND // 3600
-        else:
-            r.day = (r.first // SECOND + self.offset) // 86400
+        second = r.first // SECOND
+        r.day = second // 3600 if self.s["hourly"] else (second + self.ahead(second)) // 86400
         r.alpha = False
+        r.exporter = r.told or self.someone
+        r.bytes = r.scaled
+        if r.bytes is None and self.rates:
+            n = self.rates.get(r.exporter, self.rates.get(None))
+            r.bytes = n and scale(r.octets, n)
+        told, listed = r.hop or r.out, self.listed(r.key[1])
+        r.egress = (listed or told if self.s["egress_from"] == "table" else told or listed)
+        r.egress = r.egress or "unknown"
         if self.only and r.exporter != self.only:
             r.fault = "other_exporter"
         elif self.edges and (r.exporter, r.in_if) not in self.edges:
@@ -77,7 +91,7 @@ class Study:
 
     def month(self, day):
         if self.s["hourly"]:
-            day = (day * 3600 + self.offset) // 86400
+            day = (day * 3600 + self.ahead(day * 3600)) // 86400
         return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()[:7]
 
     # -- alpha raw flows
@@ -183,8 +197,9 @@ class Study:
         return {"up-to": gap <= a, "under": gap < a, "one-more": gap <= a + 1}[self.s["gap"]]
 
     def in_force(self, v4, aging):
-        """The days on which each pair has an entry."""
+        """The days on which each pair has an entry, up to the day after the last."""
         force = {}
+        days_on = [*self.range, *(day + 1 for day in self.range[-1:])]
         traffic = defaultdict(set)
         if self.s["refresh"] == "any-traffic":
             for r in self.records:
@@ -194,12 +209,12 @@ class Study:
             alpha = sorted(days)
             if self.s["refresh"] == "alpha-flows":
                 force[pair] = {
-                    day for day in self.range
+                    day for day in days_on
                     if (at := bisect.bisect_left(alpha, day)) and self.holds(day - alpha[at - 1], aging)
                 }
                 continue
             held, last = set(), None
-            for day in self.range:
+            for day in days_on:
                 if last is not None and self.holds(day - last, aging):
                     held.add(day)
                     if day in traffic[pair]:
@@ -210,6 +225,23 @@ class Study:
                     last = day
             force[pair] = held
         return force
+
+    def next_tables(self):
+        """What is in force on the day after, and the last alpha flows of it."""
+        rows = []
+        for v4 in (24, 32):
+            for aging in self.s["aging"]:
+                entries = []
+                for pair, held in self.in_force(v4, aging).items():
+                    if self.range[-1] + 1 in held:
+                        last = max(self.of_pair[v4][pair])
+                        lsps = {flow["lsp"] for flow in self.of_pair[v4][pair][last]}
+                        entries.append({
+                            "src": pair[0], "dst": pair[1], "last_alpha": self.label(last),
+                            "lsps": [{"ingress": str(a), "egress": b} for a, b in lsps],
+                        })
+                rows.append({"width": str(v4), "aging": aging, "entries": entries})
+        return rows
 
     def credit(self, flows, installed):
         """Bytes of a prefix flow on a day, and how many of them an entry matched."""
@@ -337,6 +369,10 @@ class Study:
             "left_out": lambda: {"left_out": self.left_out()},
             "dimensions": lambda: dimensions(self),
         }
+        if self.s["doors"]:
+            makers["doors"] = lambda: doors(self)
+        if self.s["tables"] == ["next"]:
+            return {"next": self.next_tables()}
         found = {}
         for name in self.s["tables"] or makers:
             found.update(makers[name]())

@@ -98,8 +98,22 @@ def simultaneous(study):
         rows.append({**name, "raw_flows": len(by_lsp[lsp]), "most": most,
                      "most_at_s": most_at / 1e9, "busy_s": at_least[1] / 1e9, "peak_bps": peak})
         for k in range(1, most + 1):
-            times.append({**name, "at_least": k, "time_s": at_least[k] / 1e9})
+            times.append({**name, "at_least": k, "time_s": at_least[k] / 1e9,
+                          "share_of_busy_percent": percent(at_least[k], at_least[1])})
     return {"simultaneous": rows, "simultaneous_time": times}
+
+
+def percent(part, whole):
+    return float(Fraction(100 * part, whole)) if whole else None
+
+
+def shares(row, columns):
+    found = {name: row[name] for name in columns}
+    for kind in ("beta1", "beta2"):
+        part = row[f"{kind}_bytes"]
+        found[f"{kind}_share_of_lsp_percent"] = percent(part, row["alpha_bytes"] + part)
+        found[f"{kind}_share_of_beta_percent"] = percent(part, row[f"all_{kind}_bytes"])
+    return found
 
 
 def beta(study):
@@ -157,9 +171,11 @@ def beta(study):
                 for what in ("bytes", "records", "flows", "exposed_bytes")]
             head = {"width": f"/{v4}", "aging": aging}
             for day in study.range:
-                days.append({**head, "day": study.label(day),
-                             **{c: rows[day][c] for c in columns}})
-            whole.append({**head, **{c: sum(rows[d][c] for d in study.range) for c in columns}})
+                days.append({**head, "day": study.label(day), **shares(rows[day], columns)})
+            total = defaultdict(int)
+            for name in [*columns, "all_beta2_bytes"]:
+                total[name] = sum(rows[day][name] for day in study.range)
+            whole.append({**head, **shares(total, columns)})
             usage += [{**head, **row} for row in usage_of(study, loads, bin_ns)]
     return {"beta": whole, "beta_days": days, "lsp_utilisation": usage}
 

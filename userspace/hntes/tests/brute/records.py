@@ -7,8 +7,8 @@ from fractions import Fraction
 
 
 class Record:
-    __slots__ = ("exporter", "first", "last", "key", "in_if", "egress", "octets", "bytes", "day",
-                 "alpha", "fault", "pairs")
+    __slots__ = ("told", "exporter", "first", "last", "key", "in_if", "hop", "out", "egress",
+                 "octets", "scaled", "bytes", "day", "alpha", "fault", "pairs")
 
 
 def address(text):
@@ -32,8 +32,12 @@ def half_up(fraction):
     return math.floor(fraction + Fraction(1, 2))
 
 
+def scale(octets, factor):
+    return octets * factor if isinstance(factor, int) else half_up(octets * factor)
+
+
 def read(path, addresses, nets, factors):
-    """The records of a file."""
+    """The records of a file, as they are told."""
     def addr(text):
         if text not in addresses:
             addresses[text] = address(text)
@@ -50,22 +54,21 @@ def read(path, addresses, nets, factors):
             field = line.rstrip("\n").split(",")
             get = lambda name: field[at[name]]
             r = Record()
-            r.exporter = addr(get("exporter"))
+            r.told = addr(get("exporter")) if get("exporter") else None
             r.first, r.last = int(get("first_ns")), int(get("last_ns"))
             r.key = (addr(get("src")), addr(get("dst")), int(get("proto")),
                      int(get("src_port")), int(get("dst_port")))
             r.in_if = int(get("in_if"))
             hop, out = get("bgp_next_hop"), int(get("out_if"))
-            if hop and not addr(hop).is_unspecified:
-                r.egress = hop
-            else:
-                r.egress = f"if{out}" if out else "unknown"
+            r.hop = hop if hop and not addr(hop).is_unspecified else None
+            r.out = f"if{out}" if out else None
             r.octets = int(get("octets"))
             sampling = get("sampling")
             if sampling not in factors:
-                factors[sampling] = Fraction(sampling) if sampling not in ("", "0") else None
+                factor = Fraction(sampling) if sampling not in ("", "0") else None
+                whole = factor is not None and factor.denominator == 1
+                factors[sampling] = int(factor) if whole else factor
             factor = factors[sampling]
-            exact = None if factor is None else r.octets * factor if factor != 1 else r.octets
-            r.bytes = exact if isinstance(exact, int) or exact is None else half_up(exact)
+            r.scaled = None if factor is None else scale(r.octets, factor)
             r.pairs = {v4: (prefix(r.key[0], v4), prefix(r.key[1], v4)) for v4 in (24, 32)}
             yield r

@@ -8,9 +8,20 @@
 )]
 
 mod anonymise;
+mod browser;
 mod brute;
+mod days;
+mod devtools;
+mod emit;
+mod engines;
 mod faults;
+mod forms;
+mod parquet;
+mod plans;
 mod profiles;
 mod program;
+mod report;
+mod sampling;
 mod slides;
+mod switches;
 mod workload;

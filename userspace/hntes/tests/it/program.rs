@@ -18,6 +18,11 @@ pub(crate) fn stdout(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What a run said on standard error.
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 /// The tables `hntes fam --json` prints.
 pub(crate) fn fam(files: &[PathBuf], args: &[String]) -> Value {
     let files = files.iter().map(|path| path.as_os_str().to_owned());

@@ -83,7 +83,10 @@ pub(crate) fn as_true(tables: &Value, truth: &Value, what: &str) {
         let found: Vec<_> = months.iter().map(|month| month[column].clone()).collect();
         assert_eq!(truth[name], json!(found), "{what}");
     }
-    for lsp in tables["simultaneous"].as_array().unwrap() {
+    let lsps = tables["simultaneous"].as_array().unwrap();
+    assert_eq!(lsps.len(), truth["most_at_once"].as_array().unwrap().len(), "{what}");
+    assert!(!lsps.is_empty(), "{what}");
+    for lsp in lsps {
         let egress = lsp["egress"].as_str().unwrap();
         let number: usize = egress.rsplit('.').next().unwrap().parse().unwrap();
         assert_eq!(lsp["most"], truth["most_at_once"][number - 1], "{egress}, {what}");

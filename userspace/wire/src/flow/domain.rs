@@ -14,6 +14,7 @@ static NO_OPTIONS: Options = Options {
     samplers: std::collections::BTreeMap::new(),
     interface_sampling: std::collections::BTreeMap::new(),
     sampling: None,
+    system_init_ms: None,
     interfaces: std::collections::BTreeMap::new(),
     vrfs: std::collections::BTreeMap::new(),
 };
@@ -141,6 +142,7 @@ impl Domain {
                 spans,
                 options: &NO_OPTIONS,
                 sampling: None,
+                system_init_ms: None,
                 index: set.index + report.data + report.options,
                 offset: set.offset + at as u32,
                 late: set.late,
@@ -155,6 +157,7 @@ impl Domain {
                 report.options += 1;
             } else {
                 record.sampling = sampling(&record, &self.options, shared);
+                record.system_init_ms = self.options.system_init_ms.or(shared.system_init_ms);
                 report.data += 1;
             }
             record.options = &self.options;

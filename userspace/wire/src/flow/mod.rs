@@ -15,20 +15,24 @@ mod iana;
 mod options;
 mod record;
 mod report;
+mod row;
 mod session;
 mod state;
 mod template;
 #[cfg(test)]
 mod tests;
+mod times;
 mod waiting;
 
 pub use element::{Element, Kind, REVERSE_PEN, V9_SCOPE};
 pub use options::{Interface, Options, Vrf};
 pub use record::{MessageHeader, Record, Value};
 pub use report::{Counters, DatagramReport, Error, Late, Problem, ProblemAt, Sequence};
+pub use row::{LeftOut, Row};
 pub use session::Session;
 pub use state::{DomainState, FieldState, StreamState, TemplateState};
 pub use template::{Field, Template};
+pub use times::Times;
 
 /// The bounds of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

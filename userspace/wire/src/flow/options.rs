@@ -42,6 +42,9 @@ pub struct Options {
     /// Sampling interval of the whole exporter.
     #[serde(default)]
     pub sampling: Option<u32>,
+    /// When the exporter started, milliseconds since 1970.
+    #[serde(default)]
+    pub system_init_ms: Option<u64>,
     /// Names by interface index.
     #[serde(default)]
     pub interfaces: BTreeMap<u32, Interface>,
@@ -78,6 +81,10 @@ impl Options {
                     self.sampling = Some(interval);
                 }
             }
+        }
+        if let Some(init) = record.unsigned(160).filter(|init| *init > 0) {
+            learned.changed |= self.system_init_ms != Some(init);
+            self.system_init_ms = Some(init);
         }
         if let Some(index) = interface {
             let name = string(record, 82);
@@ -158,38 +165,81 @@ fn string(record: &Record<'_>, id: u16) -> Option<String> {
     }
 }
 
-/// Packets observed for each one sampled, in whichever dialect the record says it.
-pub(super) fn interval(record: &Record<'_>) -> Option<u32> {
+/// What a record says about its sampling.
+enum Told {
+    /// Packets observed, and how many of them were taken: at least one, at most all.
+    Ratio(u64, u64),
+    /// The share that was taken: above 0, at most 1.
+    Share(f64),
+}
+
+/// The sampling of a record, in whichever dialect it says it.
+fn told(record: &Record<'_>) -> Option<Told> {
     let packets = |id| record.unsigned(id).filter(|value| *value > 0);
-    let narrowed = |value: u64| u32::try_from(value).ok().filter(|interval| *interval > 0);
+    let ratio = |observed: u64, taken: u64| {
+        let interval = observed / taken;
+        (interval > 0 && interval <= u64::from(u32::MAX)).then_some(Told::Ratio(observed, taken))
+    };
     // PSAMP systematic count-based: `interval` packets taken, then `space` packets skipped.
     // Exporters that send 305 alone mean "one in so many".
     let systematic = || {
         let taken = packets(305)?;
         match record.unsigned(306) {
-            None | Some(0) => narrowed(taken),
-            Some(skipped) => narrowed(taken.saturating_add(skipped) / taken),
+            None | Some(0) => ratio(taken, 1),
+            Some(skipped) => ratio(taken.saturating_add(skipped), taken),
         }
     };
     // PSAMP random n-out-of-N.
-    let random = || narrowed(packets(310)? / packets(309)?);
+    let random = || ratio(packets(310)?, packets(309)?);
     let probabilistic = || match record.get(Element::iana(311))? {
         Value::Float(share) if share > 0.0 && share <= 1.0 => {
-            narrowed((1.0 / share).round() as u64)
+            ((1.0 / share).round() <= f64::from(u32::MAX)).then_some(Told::Share(share))
         }
         _ => None,
     };
     // A record may carry the parameters of all; selectorAlgorithm (304) says which one counts.
-    let told = match record.unsigned(304) {
+    let said = match record.unsigned(304) {
         Some(1) => systematic(),
         Some(4) => probabilistic(),
         _ => None,
     };
-    let told = told.or_else(random).or_else(systematic).or_else(probabilistic);
-    if told.is_some() {
-        return told;
+    let said = said.or_else(random).or_else(systematic).or_else(probabilistic);
+    said.or_else(|| ratio([50, 34].into_iter().find_map(packets)?, 1))
+}
+
+/// Packets observed for each one sampled, as a whole number.
+pub(super) fn interval(record: &Record<'_>) -> Option<u32> {
+    match told(record)? {
+        Told::Ratio(observed, taken) => u32::try_from(observed / taken).ok(),
+        Told::Share(share) => Some((1.0 / share).round() as u32),
     }
-    [50, 34].into_iter().find_map(packets).and_then(|value| u32::try_from(value).ok())
+}
+
+/// Packets observed and how many of them were sampled, in lowest terms; a share is given to a
+/// millionth.
+pub(super) fn ratio(record: &Record<'_>) -> Option<(u32, u32)> {
+    const MILLION: f64 = 1e6;
+    let (observed, taken) = match told(record)? {
+        Told::Ratio(observed, taken) => (observed, taken),
+        Told::Share(share) if share * f64::from(u32::MAX) < MILLION => {
+            ((1.0 / share).round() as u64, 1)
+        }
+        Told::Share(share) => ((MILLION / share).round() as u64, MILLION as u64),
+    };
+    let common = common_divisor(observed, taken);
+    match (u32::try_from(observed / common), u32::try_from(taken / common)) {
+        (Ok(observed), Ok(taken)) => Some((observed, taken)),
+        _ => Some((u32::try_from(observed / taken).ok()?, 1)),
+    }
+}
+
+/// The largest number that divides both; `b` is not 0.
+fn common_divisor(a: u64, b: u64) -> u64 {
+    let (mut a, mut b) = (a, b);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 impl Options {
@@ -212,5 +262,6 @@ impl Options {
         fill(&mut self.interfaces, &stored.interfaces, limit);
         fill(&mut self.vrfs, &stored.vrfs, limit);
         self.sampling = self.sampling.or(stored.sampling);
+        self.system_init_ms = self.system_init_ms.or(stored.system_init_ms);
     }
 }

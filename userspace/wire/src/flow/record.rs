@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::element::{Element, Kind};
-use super::options::Options;
+use super::options::{self, Options};
 use super::template::{Field, Span, Template};
 use crate::json;
 
@@ -37,6 +37,7 @@ pub struct Record<'a> {
     pub(super) spans: &'a [Span],
     pub(super) options: &'a Options,
     pub(super) sampling: Option<u32>,
+    pub(super) system_init_ms: Option<u64>,
     pub(super) index: u32,
     pub(super) offset: u32,
     pub(super) late: bool,
@@ -137,6 +138,13 @@ impl<'a> Record<'a> {
     /// by its ingress interface, else the exporter-wide one. `None` = nothing said.
     pub fn sampling_interval(&self) -> Option<u32> {
         self.sampling
+    }
+
+    /// [`Self::sampling_interval`] where it is no whole number: packets observed, and how many of
+    /// them were sampled, in lowest terms. What options records tell is known as a whole number.
+    pub fn sampling_ratio(&self) -> Option<(u32, u32)> {
+        let own = self.template.sampling.interval.and_then(|_| options::ratio(self));
+        own.or_else(|| Some((self.sampling?, 1)))
     }
 
     /// What the exporter's options records have told so far about this domain.

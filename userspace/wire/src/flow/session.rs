@@ -24,7 +24,7 @@ pub struct Session {
     limits: Limits,
     /// By (version, domain): v9 source ids and IPFIX domains are different number spaces.
     domains: BTreeMap<(u16, u32), Domain>,
-    /// Sampling told in domain 0, by version.
+    /// Sampling and the exporter's start as told in domain 0, by version.
     shared: [Options; 2],
     waiting: Waiting,
     scratch: Vec<Span>,
@@ -261,6 +261,7 @@ impl Session {
             shared.samplers.clone_from(&domain.options.samplers);
             shared.interface_sampling.clone_from(&domain.options.interface_sampling);
             shared.sampling = domain.options.sampling;
+            shared.system_init_ms = domain.options.system_init_ms;
         }
     }
 

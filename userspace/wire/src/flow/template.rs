@@ -6,6 +6,7 @@
 //! (RFC 7011 section 7) the lengths are walked record by record into a scratch buffer.
 
 use super::element::{Element, Kind, V9_SCOPE};
+use super::times::TimeFields;
 use super::{Limits, Problem};
 use crate::cursor::Cursor;
 use crate::json;
@@ -42,6 +43,8 @@ pub struct Template {
     pub(super) record_len: usize,
     /// Where the fields are that select a sampling interval.
     pub(super) sampling: SamplingFields,
+    /// Where the fields are that tell when the flow began and ended.
+    pub(super) times: TimeFields,
 }
 
 /// Offset and length of a field inside its record, in octets.
@@ -124,6 +127,7 @@ impl Template {
             interval: find(&[305, 309, 311, 50, 34]),
             ingress: find(&[10, 252]),
         };
+        let times = TimeFields::of(&fields);
         Ok(Self {
             id,
             options,
@@ -131,6 +135,7 @@ impl Template {
             spans: fixed.then(|| spans.into_boxed_slice()),
             record_len: at,
             sampling,
+            times,
         })
     }
 

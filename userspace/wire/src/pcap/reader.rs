@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Packets out of a capture file's octets, by pcap-parser.
 
+use std::io::Read;
+
 use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
@@ -65,6 +67,15 @@ impl<'f> Reader<'f> {
     ///
     /// When the file starts like neither format.
     pub fn new(file: &'f [u8]) -> Result<Self, Error> {
+        Self::of(file)
+    }
+
+    /// A reader of what somebody reads a file with: no more of it is held than one block needs.
+    ///
+    /// # Errors
+    ///
+    /// When the file starts like neither format.
+    pub fn of(file: impl Read + Send + 'f) -> Result<Self, Error> {
         let inner = create_reader(BLOCK_LEN_MAX, file).map_err(|_| Error::NotACapture)?;
         Ok(Self { inner, interfaces: Vec::new(), data: Vec::new(), packets: 0 })
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `xtask bench`: long measurements, by name.
 
+mod fam;
 pub(crate) mod quote;
 mod ruler;
 
@@ -61,7 +62,15 @@ const BENCHES: &[Bench] = &[
         about: "a server leaves an anycast address and returns, under each way to spread flows",
         run: anycast,
     },
+    Bench {
+        name: FAM,
+        about: "flow records per CPU-second, beside DuckDB and nfdump; no guest (-- --records N)",
+        run: fam::run,
+    },
 ];
+
+/// The bench that builds its own program, and none of the others.
+const FAM: &str = "fam";
 
 /// Seconds a storm may take in the guest, and what of them is left for its end.
 const STORM: u64 = 3 * 3600;
@@ -103,7 +112,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
         bail!("no bench {name:?}: one of {}", known.join(", "));
     };
-    step("userspace programs", || build(workspace))?;
+    if bench.name != FAM {
+        step("userspace programs", || build(workspace))?;
+    }
     let out = workspace.target.join("bench").join(bench.name);
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     let code = (bench.run)(workspace, options, &out)?;

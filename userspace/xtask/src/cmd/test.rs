@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::accel::Accel;
+use crate::browser;
 use crate::canary;
 use crate::guest::{Guest, Outcome, Report, check_paths};
 use crate::kernel::{self, Flavour, Kernel};
@@ -37,6 +38,13 @@ pub(crate) struct Options {
     /// Guest tests only.
     #[arg(long)]
     vm: bool,
+    /// Only the tests of the SQL engines and of a cluster of two executors. They are no part of the
+    /// others: DataFusion and Ballista compile for long.
+    #[arg(long, conflicts_with_all = ["host", "vm", "browser"])]
+    engine: bool,
+    /// The report of hntes in a real browser only, in the toolbox.
+    #[arg(long, conflicts_with_all = ["host", "vm"])]
+    browser: bool,
     /// Guest tests on these kernels only.
     #[arg(long, value_enum, value_delimiter = ',')]
     kernel: Vec<Flavour>,
@@ -70,10 +78,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     }
     let mut tally = Tally::default();
-    if !options.vm {
-        tally.add(host(workspace)?);
+    if options.browser {
+        tally.add(report(workspace)?);
+    } else if options.engine {
+        tally.add(cargo_tests(workspace, "engine tests", "test-engine.log", ENGINE)?);
+    } else if !options.vm {
+        tally.add(cargo_tests(workspace, "host tests", "test-host.log", HOST)?);
     }
-    if !options.host {
+    if !options.host && !options.engine && !options.browser {
         // A broken build is one failure, not the end: the last line must come in any case.
         match guests(workspace, options) {
             Ok(found) => tally.add(found),
@@ -87,15 +99,22 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     Ok(if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// `cargo test` over the workspace.
-fn host(workspace: &Workspace) -> Result<Tally> {
-    let log = workspace.logs().join("test-host.log");
+/// Which crates the host tests are of.
+const HOST: &[&str] = &["--workspace"];
+/// Which crates have more to test with SQL.
+const ENGINE: &[&str] =
+    &["-p", "telesteer-engine", "-p", "hntes", "--features", "telesteer-engine/node,hntes/sql"];
+
+/// `cargo test` over some crates.
+fn cargo_tests(workspace: &Workspace, what: &str, log: &str, which: &[&str]) -> Result<Tally> {
+    let log = workspace.logs().join(log);
     let mut tally = Tally::default();
-    let run = step("host tests", || {
+    let run = step(what, || {
         let tested = workspace
             .cargo()
-            .args(["test", "--release", "--workspace", "--no-fail-fast"])
-            .logged(&log, "host tests", |line, note| {
+            .args(["test", "--release", "--no-fail-fast"])
+            .args(which)
+            .logged(&log, what, |line, note| {
                 if let Some(found) = ktap::cargo_line(line) {
                     tally.add(found);
                 } else if line.trim_start().starts_with(['C', 'R', 'D']) {
@@ -114,7 +133,16 @@ fn host(workspace: &Workspace) -> Result<Tally> {
         Ok(())
     });
     run?;
-    say(format!("host tests: {tally}"));
+    say(format!("{what}: {tally}"));
+    Ok(tally)
+}
+
+/// The browser tests of hntes. A first run makes a toolbox that has a browser.
+fn report(workspace: &Workspace) -> Result<Tally> {
+    let toolbox = Toolbox::ensure(workspace)?;
+    let built = step("tests of hntes", || suite::rust_tests(workspace, &["--package", "hntes"]))?;
+    let tally = step("the report in a browser", || browser::run(&toolbox, &built))?;
+    say(format!("browser tests: {tally}"));
     Ok(tally)
 }
 
@@ -134,7 +162,7 @@ fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
     step("userspace programs", || {
         workspace.cargo().args(["build", "--release", "--workspace", "--quiet"]).run()
     })?;
-    let built = step("userspace tests", || suite::rust_tests(workspace))?;
+    let built = step("userspace tests", || suite::rust_tests(workspace, &["--workspace"]))?;
     let mut tests = suite::selftests(workspace, &toolbox, patched)?;
     tests.extend(suite::guest_tests(&built));
     tests.extend(suite::scripts(workspace)?);
@@ -146,6 +174,11 @@ fn guests(workspace: &Workspace, options: &Options) -> Result<Tally> {
     if options.wants("contract") {
         let found = suite::contract(&toolbox, patched, &built)?;
         say(format!("contract against the patched headers: {found}"));
+        tally.add(found);
+    }
+    if options.wants("browser") {
+        let found = step("the report in a browser", || browser::run(&toolbox, &built))?;
+        say(format!("browser tests: {found}"));
         tally.add(found);
     }
     let mut outputs = BTreeMap::new();

@@ -2,6 +2,8 @@
 //! Everything that can be set on a collector, with its default. The fields here, the keys of the
 //! TOML file and the flags of `telesteer collect` have the same names; a flag wins over the file.
 
+mod limits;
+
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -11,6 +13,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use telesteer_sys::reuseport::{KEY_PAYLOAD, KEY_SADDR, KEY_SPORT};
+
+pub use limits::Limits;
 
 /// Settings of one collector.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -64,42 +68,14 @@ pub struct Settings {
     pub raw: bool,
     /// Write one line per datagram to the journal.
     pub journal: bool,
+    /// Folder, or URL of a bucket, for flow records as Parquet; none are written by default.
+    pub parquet: Option<String>,
     /// Where to serve `/metrics` and `/status`; nowhere by default.
     pub metrics: Option<SocketAddr>,
     /// Receive buffer of each socket, bytes.
     pub rcvbuf: u32,
     /// Bounds of everything that could grow.
     pub limits: Limits,
-}
-
-/// Bounds of tables, queues and waits. What falls off each is counted.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
-    /// Longest BMP message handled as one, bytes; longer ones are kept raw in pieces. The receive
-    /// buffer may lower it: four of them must fit.
-    pub bmp_message: usize,
-    /// BMP sessions open at a time.
-    pub bmp_sessions: usize,
-    /// Seconds an unfinished BMP message may stand still before its bytes are kept raw.
-    pub bmp_stall: u64,
-    /// Flow exporters known at a time, per socket; the longest idle makes room.
-    pub exporters: usize,
-    /// Bytes of output waiting for the disk, per kind of file.
-    pub output_queue: usize,
-    /// Milliseconds a failed write is retried before its lines are given up.
-    pub output_retry: u64,
-    /// Check-point files in the state folder; more are not written.
-    pub checkpoints: usize,
-    /// Bytes of one check-point file; a larger one is not written.
-    pub checkpoint_size: usize,
-    /// Days after which an untouched check-point is removed.
-    pub checkpoint_days: u64,
-    /// Seconds a planned drain may take.
-    pub drain: u64,
-    /// Milliseconds in a drain between the kernel leaving a collector out and its sockets closing: for
-    /// what was on its way. Part of `drain`.
-    pub drain_hold: u64,
 }
 
 /// How exporters are spread over the collectors.
@@ -235,27 +211,10 @@ impl Default for Settings {
             state: None,
             raw: false,
             journal: false,
+            parquet: None,
             metrics: None,
             rcvbuf: 8 << 20,
             limits: Limits::default(),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            bmp_message: 1 << 20,
-            bmp_sessions: 16_384,
-            bmp_stall: 600,
-            exporters: 65_536,
-            output_queue: 64 << 20,
-            output_retry: 2_000,
-            checkpoints: 1 << 20,
-            checkpoint_size: 16 << 20,
-            checkpoint_days: 7,
-            drain: 20,
-            drain_hold: 0,
         }
     }
 }
@@ -353,6 +312,19 @@ impl Settings {
         if self.limits.drain_hold > 0 && self.limits.drain_hold >= drain_ms {
             return wrong("limits.drain-hold", format!("must be below drain, {drain_ms} ms"));
         }
+        if self.parquet.as_ref().is_some_and(String::is_empty) {
+            return wrong("parquet", "is no folder and no URL".into());
+        }
+        let limits = &self.limits;
+        for (key, value, least) in [
+            ("limits.parquet-rows", limits.parquet_rows, 1),
+            ("limits.parquet-held", limits.parquet_held, 4096),
+            ("limits.parquet-partitions", limits.parquet_partitions, 1),
+        ] {
+            if value < least {
+                return wrong(key, format!("must be at least {least}"));
+            }
+        }
         Ok(())
     }
 
@@ -368,7 +340,7 @@ mod tests {
 
     #[test]
     fn example_file_states_the_defaults() {
-        let example = include_str!("../telesteer.toml.example");
+        let example = include_str!("../../telesteer.toml.example");
         // Commented keys are the defaults: with the marks removed the file must still parse, and
         // give what an empty file gives.
         let uncommented: String = example
@@ -383,7 +355,7 @@ mod tests {
         // Every key is there.
         let keys: toml::Table = toml::Table::try_from(Settings::default()).unwrap();
         for key in
-            keys.keys().chain(["bpf-pin".to_owned(), "state".into(), "metrics".into()].iter())
+            keys.keys().chain(["bpf-pin", "state", "parquet", "metrics"].map(str::to_owned).iter())
         {
             assert!(
                 example.contains(&format!("\n#: {key} = ")) || key == "limits",

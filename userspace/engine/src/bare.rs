@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The engine without an engine: Arrow's Parquet reader, columns one after the other, rows that a
+//! pick leaves out never made.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use arrow_array::builder::BooleanBufferBuilder;
+use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_schema::ArrowError;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicate, ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter,
+};
+use telesteer_fam::{Reading, Record};
+
+use crate::notes::Notes;
+use crate::pages;
+use crate::pick::Pick;
+use crate::rows::{Rows, number, text, value};
+use crate::stored::{COLUMNS, Stored};
+use crate::tally::Tally;
+use crate::text::Networks;
+use crate::totals::{Days, rate};
+use crate::{Error, Run};
+
+/// Rows of a batch: a batch of one column fits into a core's cache.
+const BATCH: usize = 8192;
+/// Most workers.
+const THREADS_MAX: usize = 64;
+
+/// A row group of a file.
+#[derive(Clone, Copy, Debug)]
+struct Piece<'f> {
+    stored: &'f Stored,
+    /// Number of the file.
+    file: usize,
+    group: usize,
+}
+
+/// What the records of each day came to, and what is odd in each file, by its number.
+pub fn totals(run: &Run<'_>, reading: &Reading) -> Result<(Days, BTreeMap<usize, Notes>), Error> {
+    let columns = Tally::columns(reading, run.assumed);
+    pieces(
+        run,
+        || Tally::new(reading, run.assumed),
+        |tally, piece| {
+            let builder = open(&piece).map_err(|reason| piece.error(reason))?;
+            let mask = mask(&builder, columns);
+            let build = || builder.with_projection(mask).with_batch_size(BATCH).build();
+            let reader = guarded(build).map_err(|reason| piece.error(reason))?;
+            let mut from = piece.first_row();
+            piece.batches(reader, run, |batch| {
+                tally.add(batch, piece.file, &piece.stored.path, from)?;
+                from += batch.num_rows() as u64;
+                Ok(())
+            })
+        },
+        |ours, theirs| ours.merge(theirs),
+    )
+    .map(Tally::finish)
+}
+
+/// Hands rows that may matter to states, one a worker, merged in the end.
+pub fn rows<P: Send>(
+    run: &Run<'_>,
+    pick: &Pick,
+    new: impl Fn() -> P + Sync,
+    observe: impl Fn(&mut P, &Record) + Sync,
+    merge: impl Fn(&mut P, P),
+) -> Result<P, Error> {
+    let networks = match pick {
+        Pick::Between(between) => Some((Networks::src(between), Networks::dst(between))),
+        Pick::All | Pick::Above { .. } => None,
+    };
+    let work = |state: &mut P, piece: Piece<'_>| {
+        let floor = pick.floor(piece.stored.highest);
+        let selection = pages::selection(&piece.stored.meta, piece.group, floor);
+        let Some(selection) = selection.map_err(|error| piece.error(error.to_string()))? else {
+            return (run.tick)(piece.rows()).map_err(Error::Stopped);
+        };
+        let builder = open(&piece).map_err(|reason| piece.error(reason))?;
+        let mask_all = mask(&builder, &COLUMNS.map(|(name, _, _)| name));
+        let filters = filters(&builder, pick, floor, networks.as_ref());
+        let builder = builder.with_projection(mask_all).with_batch_size(BATCH);
+        let builder = builder.with_row_selection(selection).with_row_filter(filters);
+        let reader = guarded(|| builder.build()).map_err(|reason| piece.error(reason))?;
+        let quiet = Run { tick: &|_| Ok(()), ..*run };
+        piece.batches(reader, &quiet, |batch| {
+            let rows = Rows::of(batch)?;
+            for row in 0..batch.num_rows() {
+                observe(state, &rows.record(row, run.assumed)?);
+            }
+            Ok(())
+        })?;
+        (run.tick)(piece.rows()).map_err(Error::Stopped)
+    };
+    pieces(run, new, work, merge)
+}
+
+/// Goes over all row groups with several workers.
+fn pieces<P: Send>(
+    run: &Run<'_>,
+    new: impl Fn() -> P + Sync,
+    work: impl Fn(&mut P, Piece<'_>) -> Result<(), Error> + Sync,
+    merge: impl Fn(&mut P, P),
+) -> Result<P, Error> {
+    let of_file = |(file, stored)| {
+        let groups = Stored::groups(stored);
+        (0..groups).map(move |group| Piece { stored, file, group })
+    };
+    let all: Vec<Piece<'_>> = run.files.iter().enumerate().flat_map(of_file).collect();
+    let next = AtomicUsize::new(0);
+    let failed: Mutex<Option<Error>> = Mutex::new(None);
+    let worker = || {
+        let mut state = new();
+        while let Some(piece) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = work(&mut state, *piece) {
+                next.store(all.len(), Ordering::Relaxed);
+                let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                failed.get_or_insert(error);
+            }
+        }
+        state
+    };
+    let state = thread::scope(|scope| {
+        let others = run.threads.clamp(1, THREADS_MAX) - 1;
+        let others: Vec<_> = (0..others).map(|_| scope.spawn(worker)).collect();
+        let mut state = worker();
+        for other in others {
+            match other.join() {
+                Ok(theirs) => merge(&mut state, theirs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        state
+    });
+    match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(state),
+    }
+}
+
+impl Piece<'_> {
+    fn rows(&self) -> u64 {
+        self.stored.meta.metadata().row_group(self.group).num_rows().max(0) as u64
+    }
+
+    /// Number of its first row in the file, from 1.
+    fn first_row(&self) -> u64 {
+        let before = &self.stored.meta.metadata().row_groups()[..self.group];
+        before.iter().map(|group| group.num_rows().max(0) as u64).sum::<u64>() + 1
+    }
+
+    fn error(&self, reason: String) -> Error {
+        Error::File { path: self.stored.path.clone(), reason }
+    }
+
+    /// Every batch of a reader.
+    fn batches(
+        &self,
+        mut reader: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+        run: &Run<'_>,
+        mut each: impl FnMut(&RecordBatch) -> Result<(), String>,
+    ) -> Result<(), Error> {
+        while let Some(batch) =
+            guarded(|| reader.next().transpose()).map_err(|reason| self.error(reason))?
+        {
+            each(&batch).map_err(|reason| self.error(reason))?;
+            (run.tick)(batch.num_rows() as u64).map_err(Error::Stopped)?;
+        }
+        Ok(())
+    }
+}
+
+fn open(piece: &Piece<'_>) -> Result<ParquetRecordBatchReaderBuilder<File>, String> {
+    let file = File::open(&piece.stored.path).map_err(|error| error.to_string())?;
+    let meta = piece.stored.meta.clone();
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, meta);
+    Ok(builder.with_row_groups(vec![piece.group]))
+}
+
+fn mask(builder: &ParquetRecordBatchReaderBuilder<File>, names: &[&str]) -> ProjectionMask {
+    let schema = builder.schema();
+    let roots = names.iter().filter_map(|name| Some(schema.column_with_name(name)?.0));
+    ProjectionMask::roots(builder.parquet_schema(), roots)
+}
+
+/// The pick as filters, the cheapest and sharpest first: each reads its columns of those rows only
+/// that the ones before it left.
+fn filters(
+    builder: &ParquetRecordBatchReaderBuilder<File>,
+    pick: &Pick,
+    floor: u64,
+    networks: Option<&(Networks, Networks)>,
+) -> RowFilter {
+    let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
+    if floor > 0 {
+        let on = mask(builder, &["octets"]);
+        filters.push(Box::new(ArrowPredicateFn::new(on, move |batch| {
+            let octets = column::<UInt64Type>(&batch, "octets")?;
+            Ok(bits(octets.values().iter().map(|octets| *octets >= floor)))
+        })));
+    }
+    if let Pick::Above { bytes, assumed } = *pick {
+        let on = mask(builder, &["octets", "sampling", "sampling_taken"]);
+        filters.push(Box::new(ArrowPredicateFn::new(on, move |batch| {
+            let octets = column::<UInt64Type>(&batch, "octets")?;
+            let observed = column::<UInt32Type>(&batch, "sampling")?;
+            let taken = column::<UInt32Type>(&batch, "sampling_taken")?;
+            Ok(bits((0..batch.num_rows()).map(|row| {
+                let octets = octets.value(row);
+                match rate(value(&observed, row), value(&taken, row)) {
+                    Ok(Some(sampling)) => sampling.scale(octets) >= bytes,
+                    Ok(None) => assumed > 0 && octets.saturating_mul(assumed) >= bytes,
+                    // Not a rate: whoever gets the row says so.
+                    Err(()) => true,
+                }
+            })))
+        })));
+    }
+    if let Some((src, dst)) = networks {
+        for (name, networks) in [("src", src.clone()), ("dst", dst.clone())] {
+            let on = mask(builder, &[name]);
+            filters.push(Box::new(ArrowPredicateFn::new(on, move |batch| {
+                let addrs = text(&batch, name).map_err(ArrowError::SchemaError)?;
+                Ok(bits((0..addrs.len()).map(|row| networks.have(addrs.value(row)))))
+            })));
+        }
+    }
+    RowFilter::new(filters)
+}
+
+fn column<T: arrow_array::ArrowPrimitiveType>(
+    batch: &RecordBatch,
+    name: &str,
+) -> Result<arrow_array::PrimitiveArray<T>, ArrowError> {
+    number(batch, name).map_err(ArrowError::SchemaError)
+}
+
+fn bits(rows: impl ExactSizeIterator<Item = bool>) -> BooleanArray {
+    let mut bits = BooleanBufferBuilder::new(rows.len());
+    rows.for_each(|row| bits.append(row));
+    BooleanArray::new(bits.finish(), None)
+}
+
+/// A step of the decoder, which panics at some kinds of damage where it should say an error. What
+/// it leaves behind is not used any more.
+pub(crate) fn guarded<T, E: std::fmt::Display>(
+    step: impl FnOnce() -> Result<T, E>,
+) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(_) => Err("it is damaged, the decoder gave up".to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[path = "bare_tests.rs"]
+mod tests;

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The passes by our engines.
+//!
+//! - `alpha`: records above H, summed by 5-tuple and day.
+//! - `totals`: all records and their octets by day, and what is left out.
+//! - `beta`: records of no alpha report between two networks of the table, summed by pair and day.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::hash::Hash;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use telesteer_engine::stored::{Stored, look};
+use telesteer_engine::{Assumed, Pick, Run, bare};
+use telesteer_fam::{
+    Day, FiveTuple, Prefix, PrefixFlow, Reading as Definitions, Record, Width, screen,
+};
+
+use crate::Done;
+use crate::child::{self, Reading};
+use crate::workload::{H, PAIRS, made, pair};
+
+/// Which pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pass {
+    Alpha,
+    Totals,
+    Beta,
+}
+
+impl Pass {
+    pub(crate) const ALL: [Self; 3] = [Self::Alpha, Self::Totals, Self::Beta];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Alpha => "alpha",
+            Self::Totals => "totals",
+            Self::Beta => "beta",
+        }
+    }
+}
+
+/// Whose engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    Arrow,
+    DataFusion,
+}
+
+/// One pass.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    pass: Pass,
+    #[arg(long, value_enum, default_value = "arrow")]
+    engine: Engine,
+    /// Folder of `make`.
+    #[arg(long)]
+    data: PathBuf,
+    /// Workers.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+}
+
+/// What a pass found: the same for everyone who counts right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// Groups.
+    pub(crate) groups: u64,
+    /// Records in them.
+    pub(crate) records: u64,
+    /// Their octets.
+    pub(crate) octets: u64,
+}
+
+/// Records and octets by what they have in common.
+type Sums<K> = HashMap<(K, Day), (u64, u64)>;
+
+fn add<K: Eq + Hash>(sums: &mut Sums<K>, key: K, day: Day, (records, octets): (u64, u64)) {
+    let sum = sums.entry((key, day)).or_default();
+    *sum = (sum.0 + records, sum.1 + octets);
+}
+
+fn merge<K: Eq + Hash>(ours: &mut Sums<K>, theirs: Sums<K>) {
+    theirs.into_iter().for_each(|((key, day), sum)| add(ours, key, day, sum));
+}
+
+fn answer(sums: impl ExactSizeIterator<Item = (u64, u64)>) -> Answer {
+    let mut answer = Answer { groups: sums.len() as u64, ..Answer::default() };
+    sums.for_each(|(records, octets)| {
+        answer.records += records;
+        answer.octets += octets;
+    });
+    answer
+}
+
+/// Prints what the pass found.
+pub(crate) fn run(args: &Args) -> Done {
+    let stored = stored(&args.data)?;
+    let (definitions, assumed) =
+        (Definitions { h: H, ..Definitions::default() }, Assumed::default());
+    let run = Run { files: &stored, assumed: &assumed, threads: args.threads, tick: &|_| Ok(()) };
+    let go = Go { engine: args.engine, run: &run };
+    let day = |record: &Record| definitions.calendar.day(record.first);
+    let found = match args.pass {
+        Pass::Alpha => {
+            let see = |sums: &mut Sums<FiveTuple>, record: &Record| {
+                if let Ok(bytes) = screen::bytes(record, &definitions)
+                    && definitions.above(bytes)
+                {
+                    add(sums, record.key, day(record), (1, bytes));
+                }
+            };
+            answer(go.rows(&Pick::above(&definitions, 0), see, merge)?.values().copied())
+        }
+        Pass::Totals => {
+            let days = go.totals(&definitions)?;
+            let sums: Vec<_> = days.values().map(|day| (day.records, day.bytes)).collect();
+            answer(sums.into_iter())
+        }
+        Pass::Beta => {
+            let table: HashSet<PrefixFlow> = (0..PAIRS).map(|number| flow(pair(number))).collect();
+            let see = |sums: &mut Sums<PrefixFlow>, record: &Record| {
+                let flow = PrefixFlow::of(&record.key, Width::NET);
+                if let Ok(bytes) = screen::bytes(record, &definitions)
+                    && !definitions.above(bytes)
+                    && table.contains(&flow)
+                {
+                    add(sums, flow, day(record), (1, bytes));
+                }
+            };
+            answer(go.rows(&Pick::prefixes(table.iter().copied()), see, merge)?.values().copied())
+        }
+    };
+    println!("{}", serde_json::to_string(&found)?);
+    Ok(())
+}
+
+fn flow((src, dst): (std::net::Ipv4Addr, std::net::Ipv4Addr)) -> PrefixFlow {
+    PrefixFlow { src: Prefix::new(src.into(), 24), dst: Prefix::new(dst.into(), 24) }
+}
+
+/// An engine and what it goes over.
+struct Go<'g> {
+    engine: Engine,
+    run: &'g Run<'g>,
+}
+
+impl Go<'_> {
+    fn totals(&self, definitions: &Definitions) -> Result<telesteer_engine::totals::Days> {
+        match self.engine {
+            Engine::Arrow => Ok(bare::totals(self.run, definitions)?.0),
+            #[cfg(feature = "sql")]
+            Engine::DataFusion => Ok(self.sql()?.totals(self.run, definitions)?),
+            #[cfg(not(feature = "sql"))]
+            Engine::DataFusion => bail!("built without SQL"),
+        }
+    }
+
+    fn rows<P: Send + Default>(
+        &self,
+        pick: &Pick,
+        see: impl Fn(&mut P, &Record) + Sync,
+        merge: impl Fn(&mut P, P),
+    ) -> Result<P> {
+        match self.engine {
+            Engine::Arrow => Ok(bare::rows(self.run, pick, P::default, see, merge)?),
+            #[cfg(feature = "sql")]
+            Engine::DataFusion => {
+                let mut state = P::default();
+                self.sql()?.rows(self.run, pick, |record| see(&mut state, record))?;
+                Ok(state)
+            }
+            #[cfg(not(feature = "sql"))]
+            Engine::DataFusion => bail!("built without SQL"),
+        }
+    }
+
+    #[cfg(feature = "sql")]
+    fn sql(&self) -> Result<telesteer_engine::sql::Engine> {
+        use telesteer_engine::sql::{Engine, Place};
+        Ok(Engine::new(Place::Here { memory: None }, self.run.threads)?)
+    }
+}
+
+/// The files of a folder.
+fn stored(data: &Path) -> Result<Vec<Stored>> {
+    let entries = fs::read_dir(data).with_context(|| format!("reading {}", data.display()))?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension() == Some("parquet".as_ref()));
+    paths.sort();
+    let look =
+        |path: &PathBuf| look(path).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()));
+    paths.iter().map(look).collect()
+}
+
+/// Measures every pass of every engine that was built in.
+pub(crate) fn ours(data: &Path, out: &Path, threads: usize, runs: usize) -> Done {
+    let records = made(data)?.records;
+    let own = std::env::current_exe().context("finding this program")?;
+    let mut engines = vec![Engine::Arrow];
+    if cfg!(feature = "sql") {
+        engines.push(Engine::DataFusion);
+    }
+    let mut readings = Vec::new();
+    for pass in Pass::ALL {
+        for engine in &engines {
+            let name = format!("{engine:?}").to_lowercase();
+            let mut best: Option<Reading> = None;
+            for _ in 0..runs.max(1) {
+                let mut command = Command::new(&own);
+                command.args(["pass", pass.name(), "--engine", engine_flag(*engine), "--data"]);
+                command.arg(data).args(["--threads", &threads.to_string()]);
+                let ran = child::run(&mut command, out)?;
+                let answer = serde_json::from_str(&ran.said)
+                    .with_context(|| format!("{name} printed {:?}", ran.said))?;
+                let (cpu_s, wall_s, peak) = (ran.cpu_s, ran.wall_s, ran.peak);
+                let (engine, pass) = (name.clone(), pass.name().to_owned());
+                let reading =
+                    Reading { engine, pass, records, threads, cpu_s, wall_s, peak, answer };
+                if best.as_ref().is_none_or(|best| reading.cpu_s < best.cpu_s) {
+                    best = Some(reading);
+                }
+            }
+            readings.extend(best);
+        }
+    }
+    write(out, "ours", &readings)
+}
+
+fn engine_flag(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Arrow => "arrow",
+        Engine::DataFusion => "data-fusion",
+    }
+}
+
+/// Keeps readings as NAME.json.
+pub(crate) fn write(out: &Path, name: &str, readings: &[Reading]) -> Done {
+    if readings.is_empty() {
+        bail!("{name}: nothing was measured");
+    }
+    let path = out.join(format!("{name}.json"));
+    let text = serde_json::to_string_pretty(readings)?;
+    fs::write(&path, text + "\n").with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload;
+
+    /// Both passes find what going over the records one by one finds.
+    #[test]
+    fn passes_find_what_is_there() {
+        let (dir, of) = (tempfile::tempdir().unwrap(), 200_000);
+        workload::make(of, dir.path()).unwrap();
+        let (stored, assumed) = (stored(dir.path()).unwrap(), Assumed::default());
+        let run = Run { files: &stored, assumed: &assumed, threads: 2, tick: &|_| Ok(()) };
+        let go = Go { engine: Engine::Arrow, run: &run };
+        let count = |pick: &Pick| -> u64 {
+            go.rows(pick, |sum: &mut u64, _| *sum += 1, |ours, theirs| *ours += theirs).unwrap()
+        };
+        let records = || (0..of).map(|number| workload::record(number, of));
+        let above = records().filter(|record| record.octets > H).count() as u64;
+        assert_eq!(count(&Pick::Above { bytes: H + 1, assumed: 0 }), above);
+        let table: Vec<_> = (0..PAIRS).map(|number| flow(pair(number))).collect();
+        let near = |record: &Record| table.contains(&PrefixFlow::of(&record.key, Width::NET));
+        let near = records().filter(near).count() as u64;
+        assert_eq!(
+            count(&Pick::prefixes(table.iter().copied())),
+            near,
+            "no other pair of these networks exists"
+        );
+    }
+}

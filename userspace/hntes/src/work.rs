@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The passes over all records: by an engine where files allow it, row by row where they do not. What
+//! comes out is the same.
+
+use crate::input::passes::Passes;
+use crate::input::{Assume, FileReport, Format};
+use crate::watch::Watch;
+use anyhow::{Error, Result, bail};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use telesteer_engine::notes::Notes;
+use telesteer_engine::stored::{self, Stored};
+use telesteer_engine::{Assumed, Pick, Run, bare, totals};
+use telesteer_fam::aging::{Aged, Policy, Traffic};
+use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
+use telesteer_fam::burst::{BurstPass, Connections};
+use telesteer_fam::day::Gather;
+use telesteer_fam::series::{Days, PairHistory};
+use telesteer_fam::suspects::Suspects;
+use telesteer_fam::traffic::TrafficPass;
+use telesteer_fam::{Day, PrefixFlow, Reading, Record, screen};
+
+/// Who goes over the records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// Every row becomes a record, whatever the file.
+    Rows,
+    /// Columns, where the file is as telesteer stores it.
+    #[default]
+    Arrow,
+    /// DataFusion in this process.
+    DataFusion,
+    /// A Ballista cluster: the URL of its scheduler.
+    Ballista(String),
+}
+
+impl FromStr for Engine {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let known = match text {
+            "rows" => Self::Rows,
+            "arrow" => Self::Arrow,
+            "datafusion" => Self::DataFusion,
+            url if url.starts_with("ballista://") => Self::Ballista(url.to_owned()),
+            _ => bail!("{text:?} is none of rows, arrow, datafusion, ballista://HOST:PORT"),
+        };
+        if cfg!(not(feature = "sql")) && !matches!(known, Self::Rows | Self::Arrow) {
+            bail!("{text}: this hntes was built without SQL; build it with --features sql");
+        }
+        Ok(known)
+    }
+}
+
+/// The files of a run and who reads them.
+pub struct Work<'w> {
+    files: &'w [PathBuf],
+    /// Numbers of files that are read row by row.
+    rows: Vec<usize>,
+    /// Numbers of files that the engine takes.
+    taken: Vec<usize>,
+    stored: Vec<Stored>,
+    engine: Engine,
+    #[cfg(feature = "sql")]
+    sql: Option<telesteer_engine::sql::Engine>,
+    assume: &'w Assume,
+    assumed: Assumed,
+    threads: usize,
+    watch: &'w Watch,
+}
+
+/// What the first two passes gave.
+pub struct Found {
+    /// The days.
+    pub days: Days,
+    /// A report for each file, in order.
+    pub reports: Vec<FileReport>,
+    /// What the files of the engine came to by day.
+    totals: totals::Days,
+}
+
+impl<'w> Work<'w> {
+    /// Looks which files the engine can take.
+    pub fn new(
+        files: &'w [PathBuf],
+        engine: &Engine,
+        memory: Option<u64>,
+        assume: &'w Assume,
+        threads: usize,
+        watch: &'w Watch,
+    ) -> Result<Self> {
+        let (mut rows, mut taken, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, path) in files.iter().enumerate() {
+            let parquet = *engine != Engine::Rows && path.extension() == Some("parquet".as_ref());
+            match parquet.then(|| stored::look(path)) {
+                Some(Ok(file)) => {
+                    taken.push(number);
+                    stored.push(file);
+                }
+                // Whatever is wrong with it, the reader of rows says so.
+                Some(Err(_)) | None => rows.push(number),
+            }
+        }
+        #[cfg(not(feature = "sql"))]
+        let _ = memory;
+        Ok(Self {
+            files,
+            rows,
+            taken,
+            stored,
+            #[cfg(feature = "sql")]
+            sql: sql(engine, memory, threads)?,
+            engine: engine.clone(),
+            assumed: assume.assumed(),
+            assume,
+            threads,
+            watch,
+        })
+    }
+
+    /// Whether the run may be tried again, files that the engine failed at being left to the reader of
+    /// rows. Every try leaves at least one more.
+    pub fn set_aside(&mut self, error: &Error) -> bool {
+        use telesteer_engine::Error::{File, Query, Sampling, Stopped};
+        let all = |work: &mut Self| {
+            work.rows.append(&mut work.taken);
+            work.stored.clear();
+            work.rows.sort_unstable();
+        };
+        if self.stored.is_empty() {
+            return false;
+        }
+        match error.downcast_ref() {
+            Some(File { path, .. }) => {
+                let Some(at) = self.stored.iter().position(|file| file.path == *path) else {
+                    return false;
+                };
+                self.stored.remove(at);
+                self.rows.push(self.taken.remove(at));
+                self.rows.sort_unstable();
+            }
+            Some(Sampling(_)) => all(self),
+            Some(Query(_)) if self.engine == Engine::DataFusion => all(self),
+            Some(Query(_) | Stopped(_)) | None => return false,
+        }
+        eprintln!("hntes: {error:#}; read row by row");
+        true
+    }
+
+    /// What the files do not say themselves.
+    pub fn assume(&self) -> &Assume {
+        self.assume
+    }
+
+    /// The first two passes.
+    pub fn read(&self, reading: &Reading) -> Result<Found> {
+        let window = reading.detector == telesteer_fam::reading::Detector::Window;
+        let (assumed, new) = (self.assumed.highest(), || Suspects::new(reading));
+        let pick = if window { Pick::All } else { Pick::above(reading, assumed) };
+        let look = |state: &mut Suspects<'_>, record: &Record| state.observe(record);
+        let (suspects, mut reports) =
+            self.pass("suspects", &pick, new, look, look, Suspects::merge)?;
+        let (totals, notes) = self.totals(reading)?;
+        for (number, file) in self.taken.iter().zip(&self.stored) {
+            let notes = notes.get(number).copied().unwrap_or_default();
+            reports.push((*number, FileReport::taken(&file.path, file.rows, notes)));
+        }
+        reports.sort_by_key(|(number, _)| *number);
+        let reports: Vec<FileReport> = reports.into_iter().map(|(_, report)| report).collect();
+        let read = |report: &FileReport| report.failed.is_none() || report.records > 0;
+        if !reports.is_empty() && !reports.iter().any(read) {
+            bail!("{}", reports[0].failed.as_deref().unwrap_or("no file can be read"));
+        }
+
+        let pick = match suspects.keys() {
+            Some(keys) => Pick::flows(keys.copied()),
+            None => Pick::All,
+        };
+        let (mut gather, _) = self.pass(
+            "alpha flows",
+            &pick,
+            || Gather::new(&suspects),
+            Gather::observe,
+            Gather::observe_counted,
+            Gather::merge,
+        )?;
+        for (day, totals) in &totals {
+            gather.add_totals(*day, totals);
+        }
+        Ok(Found { days: gather.finish(), reports, totals })
+    }
+
+    /// Which known prefix flows had traffic.
+    pub fn traffic(&self, days: &Days, reading: &Reading) -> Result<Traffic> {
+        let pass = TrafficPass::new(days, reading);
+        let pick = Pick::prefixes(pairs(days, reading));
+        let see = |state: &mut TrafficPass<'_>, record: &Record| state.observe(record);
+        let new = || pass.clone();
+        let (traffic, _) = self.pass("traffic", &pick, new, see, see, TrafficPass::merge)?;
+        Ok(traffic.finish())
+    }
+
+    /// The third pass: beta traffic beside the alpha flows of `days`.
+    pub fn beta(
+        &self,
+        found: &Found,
+        days: &Days,
+        aged: Vec<(Policy, Aged)>,
+        reading: &Reading,
+    ) -> Result<Vec<TableBeta>> {
+        let plan = Plan::new(days, aged, reading);
+        let pick = Pick::prefixes(pairs(days, reading));
+        // An engine shows what may be in a table; the bytes of all else are known by then.
+        type Seen<'p> = (BetaPass<'p>, BTreeMap<Day, u64>);
+        let add = |bytes: &mut BTreeMap<Day, u64>, day: Day, more: u64| {
+            let sum = bytes.entry(day).or_default();
+            *sum = sum.saturating_add(more);
+        };
+        let (seen, _) = self.pass(
+            "beta",
+            &pick,
+            || -> Seen<'_> { (BetaPass::new(&plan), BTreeMap::new()) },
+            |seen: &mut Seen<'_>, record| seen.0.observe(record),
+            |seen: &mut Seen<'_>, record| {
+                if let Ok(bytes) = screen::bytes(record, reading) {
+                    add(&mut seen.1, reading.calendar.day(record.first), bytes);
+                }
+                seen.0.observe(record);
+            },
+            |ours, theirs| {
+                ours.0.merge(theirs.0);
+                theirs.1.into_iter().for_each(|(day, bytes)| add(&mut ours.1, day, bytes));
+            },
+        )?;
+        let (mut beta, shown) = seen;
+        for (day, totals) in &found.totals {
+            let shown = shown.get(day).copied().unwrap_or(0);
+            beta.add_bytes(*day, totals.bytes.saturating_sub(shown));
+        }
+        Ok(beta.finish())
+    }
+
+    /// A day taken apart.
+    pub fn burst(&self, day: Day, reading: &Reading) -> Result<Connections> {
+        let see = |state: &mut BurstPass<'_>, record: &Record| state.observe(record);
+        let new = || BurstPass::new(day, reading);
+        let (burst, _) = self.pass("burst", &Pick::All, new, see, see, BurstPass::merge)?;
+        Ok(burst.finish())
+    }
+
+    fn totals(&self, reading: &Reading) -> Result<(totals::Days, BTreeMap<usize, Notes>)> {
+        if self.stored.is_empty() {
+            return Ok(Default::default());
+        }
+        self.watch.begin("totals", Some(self.stored.iter().map(|file| file.rows).sum()));
+        #[cfg(feature = "sql")]
+        if let Some(sql) = &self.sql {
+            return Ok((sql.totals(&self.engine_run(&self.tick()), reading)?, BTreeMap::new()));
+        }
+        let (days, notes) = bare::totals(&self.engine_run(&self.tick()), reading)?;
+        let by_file = notes.into_iter().map(|(at, notes)| (self.taken[at], notes));
+        Ok((days, by_file.collect()))
+    }
+
+    fn tick(&self) -> impl Fn(u64) -> Result<(), String> + Sync + '_ {
+        |records| self.watch.tick(records)
+    }
+
+    fn engine_run<'r>(&'r self, tick: &'r (dyn Fn(u64) -> Result<(), String> + Sync)) -> Run<'r> {
+        Run { files: &self.stored, assumed: &self.assumed, threads: self.threads, tick }
+    }
+
+    /// One pass: all rows of the files that are read so, those of `pick` of the others. Reports are of
+    /// the former, with their numbers.
+    fn pass<P: Send>(
+        &self,
+        name: &str,
+        pick: &Pick,
+        new: impl Fn() -> P + Sync,
+        observe: impl Fn(&mut P, &Record) + Sync,
+        observe_taken: impl Fn(&mut P, &Record) + Sync,
+        merge: impl Fn(&mut P, P),
+    ) -> Result<(P, Vec<(usize, FileReport)>)> {
+        let known = self.stored.iter().map(|file| file.rows).sum();
+        self.watch.begin(name, self.rows.is_empty().then_some(known));
+        let files: Vec<PathBuf> = self.rows.iter().map(|at| self.files[*at].clone()).collect();
+        let passes =
+            Passes { files: &files, assume: self.assume, threads: self.threads, watch: self.watch };
+        let (mut state, reports) = passes.run(&new, observe, &merge)?;
+        if !self.stored.is_empty() {
+            let tick = self.tick();
+            let run = self.engine_run(&tick);
+            #[cfg(feature = "sql")]
+            let theirs = match &self.sql {
+                Some(sql) => {
+                    let mut theirs = new();
+                    sql.rows(&run, pick, |record| observe_taken(&mut theirs, record))?;
+                    theirs
+                }
+                None => bare::rows(&run, pick, &new, &observe_taken, &merge)?,
+            };
+            #[cfg(not(feature = "sql"))]
+            let theirs = bare::rows(&run, pick, &new, &observe_taken, &merge)?;
+            merge(&mut state, theirs);
+        }
+        self.watch.end();
+        Ok((state, self.rows.iter().copied().zip(reports).collect()))
+    }
+}
+
+#[cfg(feature = "sql")]
+fn sql(
+    engine: &Engine,
+    memory: Option<u64>,
+    threads: usize,
+) -> Result<Option<telesteer_engine::sql::Engine>> {
+    use telesteer_engine::sql::{Engine as Sql, Place};
+    let place = match engine {
+        Engine::Rows | Engine::Arrow => return Ok(None),
+        // Half of what there is; the other is for what the analysis itself holds.
+        Engine::DataFusion => Place::Here { memory: memory.map(|octets| octets as usize / 2) },
+        Engine::Ballista(url) => Place::Cluster(url.clone()),
+    };
+    Ok(Some(Sql::new(place, threads)?))
+}
+
+/// Every prefix flow with an alpha flow on any day, of all widths.
+fn pairs(days: &Days, reading: &Reading) -> Vec<PrefixFlow> {
+    let widths = reading.widths.iter();
+    widths.flat_map(|width| PairHistory::new(days, *width).all()).collect()
+}
+
+impl FileReport {
+    /// Of a file that an engine took.
+    fn taken(path: &std::path::Path, records: u64, notes: Notes) -> Self {
+        Self { format: Some(Format::Parquet), records, notes, ..Self::new(path) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_have_names() {
+        assert_eq!("rows".parse::<Engine>().unwrap(), Engine::Rows);
+        assert_eq!("arrow".parse::<Engine>().unwrap(), Engine::default());
+        assert!("spark".parse::<Engine>().unwrap_err().to_string().contains("ballista://"));
+        let cluster = "ballista://127.0.0.1:50050".parse::<Engine>();
+        if cfg!(feature = "sql") {
+            assert_eq!(cluster.unwrap(), Engine::Ballista("ballista://127.0.0.1:50050".to_owned()));
+        } else {
+            assert!(cluster.unwrap_err().to_string().contains("--features sql"));
+        }
+    }
+}
