@@ -130,7 +130,7 @@ fn as_true(tables: &Value, truth: &Value, times: u64) {
 }
 
 /// Every hour of a day may be open at once: the profile `loss` sends a day in any order.
-const LIMITS: &str = "parquet-partitions = 64";
+const LIMITS: &str = "parquet-partitions = 64\n# As many hundreds of files are stored at the end: a slow kernel takes its time.\ndrain = 200";
 
 /// 1. The exporters of a workload send to a collector, which stores what it gets.
 /// 2. Datagrams, records, and records missing by sequence number are as many as the truth says.
