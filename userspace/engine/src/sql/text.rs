@@ -10,7 +10,7 @@ use telesteer_fam::{Ns, Width};
 
 use super::TABLE;
 use crate::Run;
-use crate::pick::{Between, Pick};
+use crate::pick::Pick;
 
 /// Longest piece of time that lies in one day whatever the zone's whole hours are.
 const SLOT_MAX_S: i64 = 3600;
