@@ -31,7 +31,7 @@ const POLICY: TaskSchedulingPolicy = TaskSchedulingPolicy::PushStaged;
 struct Tasks;
 
 /// Whose words those are.
-const TARGET: &str = "ballista_executor::metrics";
+const TARGET: &str = "ballista_executor::execution_engine";
 
 impl log::Log for Tasks {
     fn enabled(&self, about: &log::Metadata<'_>) -> bool {

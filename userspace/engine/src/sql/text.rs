@@ -34,8 +34,6 @@ pub(super) fn condition(pick: &Pick, highest: u64) -> String {
                     of("sampling"),
                     of("coalesce(sampling_taken, 1)")
                 );
-            } else if *assumed == 0 {
-                text += " AND sampling > 0";
             }
             text
         }
