@@ -36,6 +36,9 @@ const BATCH: usize = 8192;
 /// Most workers.
 const THREADS_MAX: usize = 64;
 
+/// Networks of sources and of destinations.
+type Sides = (Networks, Networks);
+
 /// A row group of a file.
 #[derive(Clone, Copy, Debug)]
 struct Piece<'f> {
@@ -232,7 +235,7 @@ fn filters(
     builder: &ParquetRecordBatchReaderBuilder<File>,
     pick: &Pick,
     floor: u64,
-    networks: Option<(&(Networks, Networks), &Arc<Mutex<Known>>)>,
+    networks: Option<(&Sides, &Arc<Mutex<Known>>)>,
 ) -> RowFilter {
     let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
     if floor > 0 {

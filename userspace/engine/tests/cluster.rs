@@ -2,6 +2,8 @@
 //! A scheduler and two executors, three processes with sockets between them: what the cluster finds is
 //! what the bare engine finds, and both executors had their part in it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -89,7 +91,7 @@ fn record(number: u64) -> Record {
     Record {
         exporter: "10.0.0.1".parse().unwrap(),
         first,
-        last: first + if number % 50 == 0 { -1 } else { (number % 60) as i64 } * SECOND,
+        last: first + if number.is_multiple_of(50) { -1 } else { (number % 60) as i64 } * SECOND,
         key: FiveTuple {
             src: host(1, 13).parse().unwrap(),
             dst: host(2, 17).parse().unwrap(),
@@ -101,9 +103,9 @@ fn record(number: u64) -> Record {
         out_if: 2,
         next_hop: None,
         tos: 0,
-        octets: if number % 97 == 0 { 1_000_000_001 + number } else { number * 11 % 5000 },
+        octets: if number.is_multiple_of(97) { 1_000_000_001 + number } else { number * 11 % 5000 },
         packets: 1,
-        sampling: if number % 31 == 0 { None } else { Sampling::one_in(1) },
+        sampling: if number.is_multiple_of(31) { None } else { Sampling::one_in(1) },
     }
 }
 
