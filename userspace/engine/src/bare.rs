@@ -2,28 +2,30 @@
 //! The engine without an engine: Arrow's Parquet reader, columns one after the other, rows that a
 //! pick leaves out never made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::{UInt32Type, UInt64Type};
-use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_array::{Array, BooleanArray, RecordBatch, StringViewArray};
 use arrow_schema::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicate, ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReaderBuilder,
+    RowFilter,
 };
 use telesteer_fam::{Reading, Record};
 
 use crate::notes::Notes;
 use crate::pages;
 use crate::pick::Pick;
-use crate::rows::{Rows, number, text, value};
-use crate::stored::{COLUMNS, Stored};
+use crate::rows::{Ends, Rows, addr, number, text, value};
+use crate::stored::Stored;
 use crate::tally::Tally;
 use crate::text::Networks;
 use crate::totals::{Days, rate};
@@ -34,6 +36,9 @@ const BATCH: usize = 8192;
 /// Most workers.
 const THREADS_MAX: usize = 64;
 
+/// Networks of sources and of destinations.
+type Sides = (Networks, Networks);
+
 /// A row group of a file.
 #[derive(Clone, Copy, Debug)]
 struct Piece<'f> {
@@ -41,6 +46,9 @@ struct Piece<'f> {
     /// Number of the file.
     file: usize,
     group: usize,
+    /// Number of its first row in the file, from 1.
+    first_row: u64,
+    rows: u64,
 }
 
 /// What the records of each day came to, and what is odd in each file, by its number.
@@ -49,12 +57,12 @@ pub fn totals(run: &Run<'_>, reading: &Reading) -> Result<(Days, BTreeMap<usize,
     pieces(
         run,
         || Tally::new(reading, run.assumed),
-        |tally, piece| {
-            let builder = open(&piece).map_err(|reason| piece.error(reason))?;
+        |tally, piece, meta| {
+            let builder = open(&piece, meta).map_err(|reason| piece.error(reason))?;
             let mask = mask(&builder, columns);
             let build = || builder.with_projection(mask).with_batch_size(BATCH).build();
             let reader = guarded(build).map_err(|reason| piece.error(reason))?;
-            let mut from = piece.first_row();
+            let mut from = piece.first_row;
             piece.batches(reader, run, |batch| {
                 tally.add(batch, piece.file, &piece.stored.path, from)?;
                 from += batch.num_rows() as u64;
@@ -78,27 +86,39 @@ pub fn rows<P: Send>(
         Pick::Between(between) => Some((Networks::src(between), Networks::dst(between))),
         Pick::All | Pick::Above { .. } => None,
     };
-    let work = |state: &mut P, piece: Piece<'_>| {
+    let work = |state: &mut P, piece: Piece<'_>, meta: &ArrowReaderMetadata| {
         let floor = pick.floor(piece.stored.highest);
-        let selection = pages::selection(&piece.stored.meta, piece.group, floor);
+        let selection = pages::selection(meta, piece.group, floor);
         let Some(selection) = selection.map_err(|error| piece.error(error.to_string()))? else {
-            return (run.tick)(piece.rows()).map_err(Error::Stopped);
+            return (run.tick)(piece.rows).map_err(Error::Stopped);
         };
-        let builder = open(&piece).map_err(|reason| piece.error(reason))?;
-        let mask_all = mask(&builder, &COLUMNS.map(|(name, _, _)| name));
-        let filters = filters(&builder, pick, floor, networks.as_ref());
-        let builder = builder.with_projection(mask_all).with_batch_size(BATCH);
+        let builder = open(&piece, meta).map_err(|reason| piece.error(reason))?;
+        let known = networks.as_ref().map(|_| Arc::new(Mutex::new(Known::default())));
+        let mut columns = run.fields.columns(run.assumed);
+        columns.retain(|name| known.is_none() || !["src", "dst"].contains(name));
+        let projection = mask(&builder, &columns);
+        let networks = networks.as_ref().zip(known.as_ref());
+        let filters = filters(&builder, pick, floor, networks);
+        let builder = builder.with_projection(projection).with_batch_size(BATCH);
         let builder = builder.with_row_selection(selection).with_row_filter(filters);
         let reader = guarded(|| builder.build()).map_err(|reason| piece.error(reason))?;
+        let mut known = known.map(|known| std::mem::take(&mut lock(&known).ends).into_iter());
         let quiet = Run { tick: &|_| Ok(()), ..*run };
         piece.batches(reader, &quiet, |batch| {
-            let rows = Rows::of(batch)?;
-            for row in 0..batch.num_rows() {
-                observe(state, &rows.record(row, run.assumed)?);
+            let Some(known) = &mut known else {
+                let rows = Rows::of(batch, run.fields)?;
+                for row in 0..batch.num_rows() {
+                    observe(state, &rows.record(row, run.assumed)?);
+                }
+                return Ok(());
+            };
+            let rows = Rows::without_ends(batch, run.fields)?;
+            for (row, ends) in (0..batch.num_rows()).zip(known) {
+                observe(state, &rows.record_between(ends, row, run.assumed)?);
             }
             Ok(())
         })?;
-        (run.tick)(piece.rows()).map_err(Error::Stopped)
+        (run.tick)(piece.rows).map_err(Error::Stopped)
     };
     pieces(run, new, work, merge)
 }
@@ -107,22 +127,48 @@ pub fn rows<P: Send>(
 fn pieces<P: Send>(
     run: &Run<'_>,
     new: impl Fn() -> P + Sync,
-    work: impl Fn(&mut P, Piece<'_>) -> Result<(), Error> + Sync,
+    work: impl Fn(&mut P, Piece<'_>, &ArrowReaderMetadata) -> Result<(), Error> + Sync,
     merge: impl Fn(&mut P, P),
 ) -> Result<P, Error> {
-    let of_file = |(file, stored)| {
-        let groups = Stored::groups(stored);
-        (0..groups).map(move |group| Piece { stored, file, group })
+    let of_file = |(file, stored): (usize, &'_ Stored)| {
+        let rows = stored.groups.iter().scan(1, |next: &mut u64, rows| {
+            let first_row = *next;
+            *next += rows;
+            Some((first_row, *rows))
+        });
+        let rows: Vec<(u64, u64)> = rows.collect();
+        rows.into_iter().enumerate().map(move |(group, rows)| (file, group, rows))
     };
-    let all: Vec<Piece<'_>> = run.files.iter().enumerate().flat_map(of_file).collect();
+    let all = run.files.iter().enumerate().flat_map(of_file);
+    let all: Vec<Piece<'_>> = all
+        .map(|(file, group, (first_row, rows))| Piece {
+            stored: &run.files[file],
+            file,
+            group,
+            first_row,
+            rows,
+        })
+        .collect();
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<Error>> = Mutex::new(None);
     let worker = || {
         let mut state = new();
+        // Pieces of a file come one after the other.
+        let mut footer: Option<(usize, ArrowReaderMetadata)> = None;
         while let Some(piece) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = work(&mut state, *piece) {
+            let known = footer.take().filter(|(file, _)| *file == piece.file);
+            let meta = match known {
+                Some((_, meta)) => Ok(meta),
+                None => piece.stored.footer().map_err(|reason| piece.error(reason)),
+            };
+            let outcome = meta.and_then(|meta| {
+                let outcome = work(&mut state, *piece, &meta);
+                footer = Some((piece.file, meta));
+                outcome
+            });
+            if let Err(error) = outcome {
                 next.store(all.len(), Ordering::Relaxed);
-                let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                 failed.get_or_insert(error);
             }
         }
@@ -140,23 +186,13 @@ fn pieces<P: Send>(
         }
         state
     });
-    match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(state),
     }
 }
 
 impl Piece<'_> {
-    fn rows(&self) -> u64 {
-        self.stored.meta.metadata().row_group(self.group).num_rows().max(0) as u64
-    }
-
-    /// Number of its first row in the file, from 1.
-    fn first_row(&self) -> u64 {
-        let before = &self.stored.meta.metadata().row_groups()[..self.group];
-        before.iter().map(|group| group.num_rows().max(0) as u64).sum::<u64>() + 1
-    }
-
     fn error(&self, reason: String) -> Error {
         Error::File { path: self.stored.path.clone(), reason }
     }
@@ -178,10 +214,12 @@ impl Piece<'_> {
     }
 }
 
-fn open(piece: &Piece<'_>) -> Result<ParquetRecordBatchReaderBuilder<File>, String> {
+fn open(
+    piece: &Piece<'_>,
+    meta: &ArrowReaderMetadata,
+) -> Result<ParquetRecordBatchReaderBuilder<File>, String> {
     let file = File::open(&piece.stored.path).map_err(|error| error.to_string())?;
-    let meta = piece.stored.meta.clone();
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, meta);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, meta.clone());
     Ok(builder.with_row_groups(vec![piece.group]))
 }
 
@@ -197,7 +235,7 @@ fn filters(
     builder: &ParquetRecordBatchReaderBuilder<File>,
     pick: &Pick,
     floor: u64,
-    networks: Option<&(Networks, Networks)>,
+    networks: Option<(&Sides, &Arc<Mutex<Known>>)>,
 ) -> RowFilter {
     let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
     if floor > 0 {
@@ -207,7 +245,10 @@ fn filters(
             Ok(bits(octets.values().iter().map(|octets| *octets >= floor)))
         })));
     }
-    if let Pick::Above { bytes, assumed } = *pick {
+    // The floor is all there is to it where no row stands for more than itself.
+    if let Pick::Above { bytes, assumed } = *pick
+        && floor < bytes
+    {
         let on = mask(builder, &["octets", "sampling", "sampling_taken"]);
         filters.push(Box::new(ArrowPredicateFn::new(on, move |batch| {
             let octets = column::<UInt64Type>(&batch, "octets")?;
@@ -224,16 +265,63 @@ fn filters(
             })))
         })));
     }
-    if let Some((src, dst)) = networks {
-        for (name, networks) in [("src", src.clone()), ("dst", dst.clone())] {
-            let on = mask(builder, &[name]);
-            filters.push(Box::new(ArrowPredicateFn::new(on, move |batch| {
-                let addrs = text(&batch, name).map_err(ArrowError::SchemaError)?;
-                Ok(bits((0..addrs.len()).map(|row| networks.have(addrs.value(row)))))
-            })));
-        }
+    if let Some(((src, dst), known)) = networks {
+        let (networks, keep) = (src.clone(), Arc::clone(known));
+        filters.push(Box::new(ArrowPredicateFn::new(mask(builder, &["src"]), move |batch| {
+            let addrs = text(&batch, "src").map_err(ArrowError::SchemaError)?;
+            lock(&keep).src(&networks, &addrs).map_err(ArrowError::ParseError)
+        })));
+        let (networks, keep) = (dst.clone(), Arc::clone(known));
+        filters.push(Box::new(ArrowPredicateFn::new(mask(builder, &["dst"]), move |batch| {
+            let addrs = text(&batch, "dst").map_err(ArrowError::SchemaError)?;
+            lock(&keep).dst(&networks, &addrs).map_err(ArrowError::ParseError)
+        })));
     }
     RowFilter::new(filters)
+}
+
+/// Addresses of a row group that the filters have seen already: text costs most, and is read once.
+#[derive(Debug, Default)]
+struct Known {
+    /// Sources of the rows that the first filter left, those first that the second has not seen.
+    src: VecDeque<IpAddr>,
+    /// Both ends of the rows that both left, in order.
+    ends: Vec<Ends>,
+}
+
+impl Known {
+    /// Which rows have a source in the networks.
+    fn src(
+        &mut self,
+        networks: &Networks,
+        addrs: &StringViewArray,
+    ) -> Result<BooleanArray, String> {
+        let rows = bits((0..addrs.len()).map(|row| networks.have(addrs.value(row))));
+        for row in rows.values().set_indices() {
+            self.src.push_back(addr(addrs, row, "src")?);
+        }
+        Ok(rows)
+    }
+
+    /// Which of those that are left have a destination there.
+    fn dst(
+        &mut self,
+        networks: &Networks,
+        addrs: &StringViewArray,
+    ) -> Result<BooleanArray, String> {
+        let rows = bits((0..addrs.len()).map(|row| networks.have(addrs.value(row))));
+        for row in 0..addrs.len() {
+            let src = self.src.pop_front().ok_or("more destinations than sources")?;
+            if rows.value(row) {
+                self.ends.push((src, addr(addrs, row, "dst")?));
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn column<T: arrow_array::ArrowPrimitiveType>(

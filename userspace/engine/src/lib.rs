@@ -28,6 +28,7 @@ mod text;
 pub mod totals;
 
 pub use pick::Pick;
+pub use rows::Fields;
 pub use totals::Assumed;
 
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub struct Run<'r> {
     pub assumed: &'r Assumed,
     /// Workers, at least one.
     pub threads: usize,
+    /// What the pass looks at.
+    pub fields: Fields,
     /// Told how many more rows are done, between two batches; an error of its ends the pass.
     pub tick: &'r (dyn Fn(u64) -> Result<(), String> + Sync),
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Rows of [`crate::stored::COLUMNS`] as records.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -11,75 +11,157 @@ use telesteer_fam::{FiveTuple, Record};
 
 use crate::totals::{Assumed, rate};
 
-/// A batch with all columns of the schema, in any order.
+/// What a pass looks at of its records beside times, ends, octets and sampling. The rest is 0, nothing,
+/// or `::`, and is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// Protocol and ports.
+    pub transport: bool,
+    /// Who exported it, where it came in and where it went out.
+    pub way: bool,
+    /// Class and packets.
+    pub rest: bool,
+}
+
+impl Fields {
+    /// All.
+    pub const ALL: Self = Self { transport: true, way: true, rest: true };
+    /// Who talked how much to whom.
+    pub const ENDS: Self = Self { transport: false, way: false, rest: false };
+
+    /// The columns to read.
+    pub(crate) fn columns(self, assumed: &Assumed) -> Vec<&'static str> {
+        let mut columns = vec!["src", "dst", "first_ns", "last_ns", "octets"];
+        columns.extend(["sampling", "sampling_taken"]);
+        if self.transport {
+            columns.extend(["proto", "src_port", "dst_port"]);
+        }
+        if self.way {
+            columns.extend(["exporter", "in_if", "out_if", "bgp_next_hop"]);
+        } else if !assumed.of.is_empty() {
+            columns.push("exporter");
+        }
+        if self.rest {
+            columns.extend(["tos", "packets"]);
+        }
+        columns
+    }
+}
+
+/// Source and destination of a row.
+pub(crate) type Ends = (IpAddr, IpAddr);
+
+/// A batch with the columns of [`Fields`], in any order.
 #[derive(Debug)]
 pub struct Rows {
-    exporter: StringViewArray,
+    exporter: Option<StringViewArray>,
     first: PrimitiveArray<Int64Type>,
     last: PrimitiveArray<Int64Type>,
-    src: StringViewArray,
-    dst: StringViewArray,
-    proto: PrimitiveArray<UInt8Type>,
-    ports: [PrimitiveArray<UInt16Type>; 2],
-    interfaces: [PrimitiveArray<UInt32Type>; 2],
-    next_hop: StringViewArray,
-    tos: PrimitiveArray<UInt8Type>,
+    /// Nothing if they are known from elsewhere.
+    ends: Option<[StringViewArray; 2]>,
+    transport: Option<(PrimitiveArray<UInt8Type>, [PrimitiveArray<UInt16Type>; 2])>,
+    way: Option<([PrimitiveArray<UInt32Type>; 2], StringViewArray)>,
     octets: PrimitiveArray<UInt64Type>,
-    packets: PrimitiveArray<UInt64Type>,
+    rest: Option<(PrimitiveArray<UInt8Type>, PrimitiveArray<UInt64Type>)>,
     sampling: [PrimitiveArray<UInt32Type>; 2],
 }
 
 impl Rows {
     /// The columns; text may be of either Arrow type. Fails with the name of one that is missing or
     /// of another type.
-    pub fn of(batch: &RecordBatch) -> Result<Self, String> {
+    pub fn of(batch: &RecordBatch, fields: Fields) -> Result<Self, String> {
+        let ends = [text(batch, "src")?, text(batch, "dst")?];
+        Ok(Self { ends: Some(ends), ..Self::without_ends(batch, fields)? })
+    }
+
+    /// The columns but those of source and destination.
+    pub(crate) fn without_ends(batch: &RecordBatch, fields: Fields) -> Result<Self, String> {
+        let exporter = fields.way || batch.column_by_name("exporter").is_some();
         Ok(Self {
-            exporter: text(batch, "exporter")?,
+            exporter: exporter.then(|| text(batch, "exporter")).transpose()?,
             first: number(batch, "first_ns")?,
             last: number(batch, "last_ns")?,
-            src: text(batch, "src")?,
-            dst: text(batch, "dst")?,
-            proto: number(batch, "proto")?,
-            ports: [number(batch, "src_port")?, number(batch, "dst_port")?],
-            interfaces: [number(batch, "in_if")?, number(batch, "out_if")?],
-            next_hop: text(batch, "bgp_next_hop")?,
-            tos: number(batch, "tos")?,
+            ends: None,
+            transport: match fields.transport {
+                true => Some((
+                    number(batch, "proto")?,
+                    [number(batch, "src_port")?, number(batch, "dst_port")?],
+                )),
+                false => None,
+            },
+            way: match fields.way {
+                true => Some((
+                    [number(batch, "in_if")?, number(batch, "out_if")?],
+                    text(batch, "bgp_next_hop")?,
+                )),
+                false => None,
+            },
             octets: number(batch, "octets")?,
-            packets: number(batch, "packets")?,
+            rest: match fields.rest {
+                true => Some((number(batch, "tos")?, number(batch, "packets")?)),
+                false => None,
+            },
             sampling: [number(batch, "sampling")?, number(batch, "sampling_taken")?],
         })
     }
 
     /// The record of a row; the error names what is none.
     pub fn record(&self, row: usize, assumed: &Assumed) -> Result<Record, String> {
-        let addr = |column: &StringViewArray, name: &str| -> Result<IpAddr, String> {
-            let addr: IpAddr = column.value(row).parse().map_err(|_| format!("bad {name}"))?;
-            Ok(addr.to_canonical())
+        let [src, dst] = self.ends.as_ref().ok_or("nobody knows its ends")?;
+        let ends = (addr(src, row, "src")?, addr(dst, row, "dst")?);
+        self.record_between(ends, row, assumed)
+    }
+
+    /// The same between these.
+    pub(crate) fn record_between(
+        &self,
+        (src, dst): Ends,
+        row: usize,
+        assumed: &Assumed,
+    ) -> Result<Record, String> {
+        let exporter = match &self.exporter {
+            Some(exporter) => addr(exporter, row, "exporter")?,
+            None => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let exporter = addr(&self.exporter, "exporter")?;
-        let hop = self.next_hop.is_valid(row).then(|| addr(&self.next_hop, "bgp_next_hop"));
         let [observed, taken] = self.sampling.each_ref().map(|column| value(column, row));
         let sampling = rate(observed, taken).map_err(|()| "bad sampling".to_owned())?;
+        let (proto, [src_port, dst_port]) = match &self.transport {
+            Some((proto, ports)) => {
+                (proto.value(row), ports.each_ref().map(|port| port.value(row)))
+            }
+            None => (0, [0, 0]),
+        };
+        let ([in_if, out_if], next_hop) = match &self.way {
+            Some((interfaces, hop)) => {
+                let hop = hop.is_valid(row).then(|| addr(hop, row, "bgp_next_hop"));
+                (interfaces.each_ref().map(|interface| interface.value(row)), hop.transpose()?)
+            }
+            None => ([0, 0], None),
+        };
+        let (tos, packets) = match &self.rest {
+            Some((tos, packets)) => (tos.value(row), packets.value(row)),
+            None => (0, 0),
+        };
         Ok(Record {
             exporter,
             first: self.first.value(row),
             last: self.last.value(row),
-            key: FiveTuple {
-                src: addr(&self.src, "src")?,
-                dst: addr(&self.dst, "dst")?,
-                proto: self.proto.value(row),
-                src_port: self.ports[0].value(row),
-                dst_port: self.ports[1].value(row),
-            },
-            in_if: self.interfaces[0].value(row),
-            out_if: self.interfaces[1].value(row),
-            next_hop: hop.transpose()?,
-            tos: self.tos.value(row),
+            key: FiveTuple { src, dst, proto, src_port, dst_port },
+            in_if,
+            out_if,
+            next_hop,
+            tos,
             octets: self.octets.value(row),
-            packets: self.packets.value(row),
+            packets,
             sampling: assumed.sampling(sampling, exporter),
         })
     }
+}
+
+/// The address of a row.
+pub(crate) fn addr(column: &StringViewArray, row: usize, name: &str) -> Result<IpAddr, String> {
+    let addr: IpAddr = column.value(row).parse().map_err(|_| format!("bad {name}"))?;
+    Ok(addr.to_canonical())
 }
 
 /// The value of a row, if it has one.

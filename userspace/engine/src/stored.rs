@@ -21,7 +21,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::Result as Outcome;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::properties::WriterProperties;
@@ -29,8 +29,12 @@ use telesteer_fam::Record;
 
 /// What `created_by` begins with in files whose values were checked by their writer.
 const WRITER: &str = "telesteer ";
-/// Rows of a row group, as the collector has it.
-const GROUP: usize = 128 << 10;
+/// Rows of a row group and of a page of it, and octets of a dictionary, as the collector has them.
+const GROUP: usize = 512 << 10;
+const PAGE: usize = 4096;
+const DICTIONARY: usize = 64 << 10;
+/// Columns of numbers that hardly come again, as the collector has them.
+const NUMBERS: [&str; 4] = ["first_ns", "last_ns", "octets", "packets"];
 /// Rows turned into columns at a time.
 const BATCH: usize = 4096;
 
@@ -55,7 +59,7 @@ pub const COLUMNS: [(&str, DataType, bool); 16] = [
 ];
 
 /// A file an engine may take.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Where it is.
     pub path: PathBuf,
@@ -63,23 +67,27 @@ pub struct Stored {
     pub rows: u64,
     /// The highest `sampling` of its rows, 0 if none tells any.
     pub highest: u64,
-    /// Its footer with the page index.
-    pub(crate) meta: ArrowReaderMetadata,
-}
-
-impl Stored {
-    /// Row groups: pieces a worker takes.
-    pub(crate) fn groups(&self) -> usize {
-        self.meta.metadata().num_row_groups()
-    }
+    /// Rows of its row groups, each a piece that a worker takes.
+    pub(crate) groups: Vec<u64>,
 }
 
 /// Looks at a file's end; the reason why it has to be read row by row is for who wonders.
 pub fn look(path: &Path) -> Result<Stored, String> {
+    footer(path, PageIndexPolicy::Skip).map(|(stored, _)| stored)
+}
+
+impl Stored {
+    /// The footer with the page index. Nobody keeps it: all footers together grow with the records.
+    pub(crate) fn footer(&self) -> Result<ArrowReaderMetadata, String> {
+        let (again, meta) = footer(&self.path, PageIndexPolicy::Optional)?;
+        if again == *self { Ok(meta) } else { Err("it is not what it was".to_owned()) }
+    }
+}
+
+fn footer(path: &Path, index: PageIndexPolicy) -> Result<(Stored, ArrowReaderMetadata), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
-    let options = ArrowReaderOptions::new()
-        .with_skip_arrow_metadata(true)
-        .with_page_index_policy(PageIndexPolicy::Optional);
+    let options =
+        ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(index);
     let meta = crate::bare::guarded(|| ArrowReaderMetadata::load(&file, options))?;
     let about = meta.metadata().file_metadata();
     if !about.created_by().is_some_and(|by| by.starts_with(WRITER)) {
@@ -94,10 +102,16 @@ pub fn look(path: &Path) -> Result<Stored, String> {
             return Err(format!("column {name} has nulls"));
         }
     }
-    let rows = u64::try_from(about.num_rows()).map_err(|_| "negative rows".to_owned())?;
-    let highest = highest(&meta).map_err(|error| error.to_string())?;
+    let whole = |rows: i64| u64::try_from(rows).map_err(|_| "negative rows".to_owned());
+    let groups = meta.metadata().row_groups().iter().map(|group| whole(group.num_rows()));
+    let stored = Stored {
+        path: path.to_owned(),
+        rows: whole(about.num_rows())?,
+        highest: highest(&meta).map_err(|error| error.to_string())?,
+        groups: groups.collect::<Result<_, _>>()?,
+    };
     let meta = views(&meta).map_err(|error| error.to_string())?;
-    Ok(Stored { path: path.to_owned(), rows, highest, meta })
+    Ok((stored, meta))
 }
 
 /// The same footer, text to be read as views into the pages instead of copies of it.
@@ -151,11 +165,18 @@ impl Writer {
     pub fn create(path: &Path) -> Outcome<Self> {
         let schema = COLUMNS.map(|(name, kind, null)| Field::new(name, kind, null));
         let schema = Arc::new(Schema::new(schema.to_vec()));
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(GROUP))
-            .set_created_by(concat!("telesteer ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+            .set_data_page_row_count_limit(PAGE)
+            .set_dictionary_page_size_limit(DICTIONARY)
+            .set_created_by(concat!("telesteer ", env!("CARGO_PKG_VERSION")).to_owned());
+        for name in NUMBERS {
+            properties = properties
+                .set_column_dictionary_enabled(name.into(), false)
+                .set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
+        }
+        let properties = properties.build();
         let out = ArrowWriter::try_new(File::create(path)?, Arc::clone(&schema), Some(properties))?;
         Ok(Self { out, columns: Columns::default(), schema })
     }

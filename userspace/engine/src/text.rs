@@ -51,29 +51,33 @@ impl Networks {
     /// The part of an IPv4 address's text that names its network, as a number. `None` for what is no
     /// IPv4 address by its length or its dots.
     fn v4_key(&self, text: &[u8]) -> Option<u128> {
-        let octets = usize::from(self.width.v4 / 8);
-        let len = match octets {
-            4.. => text.len(),
-            // The last dot is near the end.
-            3 => text.iter().rposition(|byte| *byte == b'.')? + 1,
-            0 => 0,
-            _ => {
-                let mut dots = text.iter().enumerate().filter(|(_, byte)| **byte == b'.');
-                dots.nth(octets - 1)?.0 + 1
+        let text = number(text)?;
+        let mut dots = bytes_that_are(text, b'.');
+        let last = match self.width.v4 / 8 {
+            4.. => return Some(text),
+            0 => return Some(0),
+            // The third dot is the last.
+            3 => u128::BITS - dots.leading_zeros(),
+            octets => {
+                (1..octets).for_each(|_| dots &= dots.wrapping_sub(1));
+                dots.trailing_zeros() + 1
             }
         };
-        if text.len() > V4_MAX {
+        if dots == 0 {
             return None;
         }
-        let mut key = [0; 16];
-        key[..len].copy_from_slice(&text[..len]);
-        Some(u128::from_le_bytes(key))
+        // Up to and with that dot, whose highest bit was found.
+        Some(text & (u128::MAX >> (u128::BITS - last)))
     }
 
     /// Whether the address is in one of them. What is no address is in none.
     pub(crate) fn have(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
-        if bytes.contains(&b':') {
+        let v6 = match number(bytes) {
+            Some(text) => bytes_that_are(text, b':') != 0,
+            None => bytes.contains(&b':'),
+        };
+        if v6 {
             let Ok(addr) = text.parse::<IpAddr>() else { return false };
             let addr = addr.to_canonical();
             if addr.is_ipv6() {
@@ -84,6 +88,29 @@ impl Networks {
         }
         self.v4_key(bytes).is_some_and(|key| self.v4.contains(&key))
     }
+}
+
+/// A text of at most [`V4_MAX`] octets as a number, the first lowest.
+fn number(text: &[u8]) -> Option<u128> {
+    let len = text.len();
+    if len > V4_MAX {
+        return None;
+    }
+    // Nearly all have eight, and two loads are faster than a copy of unknown length.
+    if let (Some(low), Some(high)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        let (low, high) = (u64::from_le_bytes(*low), u64::from_le_bytes(*high));
+        return Some(u128::from(low) | u128::from(high) << (8 * (len - 8)));
+    }
+    let mut padded = [0; 16];
+    padded[..len].copy_from_slice(text);
+    Some(u128::from_le_bytes(padded))
+}
+
+/// The highest bit of each octet of a number that is this one.
+fn bytes_that_are(number: u128, byte: u8) -> u128 {
+    const LOW: u128 = u128::from_le_bytes([0x7f; 16]);
+    let other = number ^ u128::from_le_bytes([byte; 16]);
+    !(((other & LOW) + LOW) | other | LOW)
 }
 
 #[cfg(test)]

@@ -36,6 +36,18 @@ pub(crate) struct Reading {
     pub(crate) peak: u64,
     /// What it printed: the answer.
     pub(crate) answer: serde_json::Value,
+    /// What executors had of it, if there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<Part>,
+}
+
+/// An executor's part of a pass.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// Seconds of its process on processors, from its start.
+    pub(crate) cpu_s: f64,
+    /// Rows that it went over.
+    pub(crate) rows: u64,
 }
 
 impl Reading {
@@ -87,6 +99,18 @@ pub(crate) fn run(command: &mut Command, scratch: &Path) -> Result<Ran> {
         bail!("{}: {status}", at());
     }
     Ok(Ran { cpu_s, wall_s, peak, said })
+}
+
+/// Processor time and peak of memory of a program that runs.
+pub(crate) fn usage(child: u32) -> Result<(f64, u64)> {
+    let proc = Path::new("/proc").join(child.to_string());
+    let read = |name: &str| {
+        let path = proc.join(name);
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let (stat, status) = (read("stat")?, read("status")?);
+    let (_, cpu_s) = stat_fields(&stat).with_context(|| format!("process {child}: {stat:?}"))?;
+    Ok((cpu_s, high_water(&status).unwrap_or(0)))
 }
 
 /// State, and seconds of user and system time, from a line of /proc/PID/stat.

@@ -17,7 +17,12 @@ DAY = "first_ns // 86400000000000"
 COUNTS = "last_ns >= first_ns AND sampling > 0"
 BYTES = "octets * sampling // sampling_taken"
 
-# The last digits of an address go, its last dot stays: the text of its /24.
+
+def net(column):
+    """The text of an address's /24: up to and with its last dot. Of five ways to ask, the cheapest."""
+    return f"left({column}, length({column}) - instr(reverse({column}), '.') + 1)"
+
+
 QUERIES = {
     "alpha": f"""
         SELECT count(*), sum(n), sum(b) FROM (
@@ -35,7 +40,7 @@ QUERIES = {
         SELECT count(*), sum(n), sum(b) FROM (
             SELECT count(*) n, sum({BYTES}) b
             FROM records JOIN pairs
-                ON rtrim(src, '0123456789') = pairs.s AND rtrim(dst, '0123456789') = pairs.d
+                ON {net("src")} = pairs.s AND {net("dst")} = pairs.d
             WHERE octets <= {H} AND {COUNTS}
             GROUP BY s, d, {DAY})""",
 }

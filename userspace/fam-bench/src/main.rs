@@ -5,6 +5,7 @@
 //! those of one pass and nothing else. `cargo xtask bench fam` plays the verbs in order.
 
 mod child;
+mod cluster;
 mod nfdump;
 mod passes;
 mod report;
@@ -52,9 +53,23 @@ enum Verb {
         #[arg(long, default_value_t = 3)]
         runs: usize,
     },
+    /// Every pass of the bare engine on fewer records, measured for its memory.
+    Memory {
+        /// Folder of `make`.
+        #[arg(long)]
+        data: PathBuf,
+        /// Folder for the readings.
+        #[arg(long)]
+        out: PathBuf,
+        /// Workers.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+    },
+    /// Every pass on a Ballista cluster of one executor, then of two, measured.
+    Cluster(cluster::Args),
     /// Send records to nfcapd, let nfdump go over its files, measured.
     Nfdump(nfdump::Args),
-    /// Table and drawing of all readings in a folder.
+    /// Table and drawing of all readings in a folder; fails if they do not come to what is claimed.
     Report {
         /// The folder.
         #[arg(long)]
@@ -67,8 +82,13 @@ fn main() -> ExitCode {
         Verb::Make { records, out } => workload::make(records, &out),
         Verb::Pass(args) => passes::run(&args),
         Verb::Ours { data, out, threads, runs } => passes::ours(&data, &out, threads, runs),
+        Verb::Memory { data, out, threads } => passes::memory(&data, &out, threads),
+        Verb::Cluster(args) => cluster::run(&args),
         Verb::Nfdump(args) => nfdump::run(&args),
-        Verb::Report { out } => report::run(&out),
+        Verb::Report { out } => match report::run(&out) {
+            Ok(false) => return ExitCode::FAILURE,
+            outcome => outcome.map(|_| ()),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -65,8 +65,9 @@ pub(crate) fn run(args: &Args) -> Done {
             let answer = json!({ "lines": ran.said.lines().count() });
             let (engine, pass) = ("nfdump".to_owned(), pass.to_owned());
             let (cpu_s, wall_s, peak, threads) = (ran.cpu_s, ran.wall_s, ran.peak, 0);
+            let (records, parts) = (kept, Vec::new());
             let reading =
-                Reading { engine, pass, records: kept, threads, cpu_s, wall_s, peak, answer };
+                Reading { engine, pass, records, threads, cpu_s, wall_s, peak, answer, parts };
             if best.as_ref().is_none_or(|best| reading.cpu_s < best.cpu_s) {
                 best = Some(reading);
             }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use telesteer_engine::stored::{Stored, look};
-use telesteer_engine::{Assumed, Pick, Run, bare};
+use telesteer_engine::{Assumed, Fields, Pick, Run, bare};
 use telesteer_fam::{
     Day, FiveTuple, Prefix, PrefixFlow, Reading as Definitions, Record, Width, screen,
 };
@@ -49,6 +49,7 @@ impl Pass {
 pub(crate) enum Engine {
     Arrow,
     DataFusion,
+    Ballista,
 }
 
 /// One pass.
@@ -63,6 +64,9 @@ pub(crate) struct Args {
     /// Workers.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Scheduler of the cluster.
+    #[arg(long, required_if_eq("engine", "ballista"), value_name = "ballista://HOST:PORT")]
+    url: Option<String>,
 }
 
 /// What a pass found: the same for everyone who counts right.
@@ -102,8 +106,13 @@ pub(crate) fn run(args: &Args) -> Done {
     let stored = stored(&args.data)?;
     let (definitions, assumed) =
         (Definitions { h: H, ..Definitions::default() }, Assumed::default());
-    let run = Run { files: &stored, assumed: &assumed, threads: args.threads, tick: &|_| Ok(()) };
-    let go = Go { engine: args.engine, run: &run };
+    let fields = match args.pass {
+        Pass::Alpha => Fields { transport: true, ..Fields::ENDS },
+        Pass::Totals | Pass::Beta => Fields::ENDS,
+    };
+    let (files, threads) = (&stored, args.threads);
+    let run = Run { files, assumed: &assumed, threads, fields, tick: &|_| Ok(()) };
+    let go = Go { engine: args.engine, url: args.url.as_deref(), run: &run };
     let day = |record: &Record| definitions.calendar.day(record.first);
     let found = match args.pass {
         Pass::Alpha => {
@@ -146,6 +155,7 @@ fn flow((src, dst): (std::net::Ipv4Addr, std::net::Ipv4Addr)) -> PrefixFlow {
 /// An engine and what it goes over.
 struct Go<'g> {
     engine: Engine,
+    url: Option<&'g str>,
     run: &'g Run<'g>,
 }
 
@@ -154,9 +164,11 @@ impl Go<'_> {
         match self.engine {
             Engine::Arrow => Ok(bare::totals(self.run, definitions)?.0),
             #[cfg(feature = "sql")]
-            Engine::DataFusion => Ok(self.sql()?.totals(self.run, definitions)?),
+            Engine::DataFusion | Engine::Ballista => {
+                Ok(self.sql()?.totals(self.run, definitions)?)
+            }
             #[cfg(not(feature = "sql"))]
-            Engine::DataFusion => bail!("built without SQL"),
+            Engine::DataFusion | Engine::Ballista => bail!("built without SQL"),
         }
     }
 
@@ -169,20 +181,24 @@ impl Go<'_> {
         match self.engine {
             Engine::Arrow => Ok(bare::rows(self.run, pick, P::default, see, merge)?),
             #[cfg(feature = "sql")]
-            Engine::DataFusion => {
+            Engine::DataFusion | Engine::Ballista => {
                 let mut state = P::default();
                 self.sql()?.rows(self.run, pick, |record| see(&mut state, record))?;
                 Ok(state)
             }
             #[cfg(not(feature = "sql"))]
-            Engine::DataFusion => bail!("built without SQL"),
+            Engine::DataFusion | Engine::Ballista => bail!("built without SQL"),
         }
     }
 
     #[cfg(feature = "sql")]
     fn sql(&self) -> Result<telesteer_engine::sql::Engine> {
         use telesteer_engine::sql::{Engine, Place};
-        Ok(Engine::new(Place::Here { memory: None }, self.run.threads)?)
+        let place = match self.url {
+            Some(url) => Place::Cluster(url.to_owned()),
+            None => Place::Here { memory: None },
+        };
+        Ok(Engine::new(place, self.run.threads)?)
     }
 }
 
@@ -199,28 +215,31 @@ fn stored(data: &Path) -> Result<Vec<Stored>> {
 
 /// Measures every pass of every engine that was built in.
 pub(crate) fn ours(data: &Path, out: &Path, threads: usize, runs: usize) -> Done {
-    let records = made(data)?.records;
-    let own = std::env::current_exe().context("finding this program")?;
     let mut engines = vec![Engine::Arrow];
     if cfg!(feature = "sql") {
         engines.push(Engine::DataFusion);
     }
+    write(out, "ours", &measured(data, out, threads, runs, &engines)?)
+}
+
+/// Measures every pass of the bare engine once, for its memory.
+pub(crate) fn memory(data: &Path, out: &Path, threads: usize) -> Done {
+    write(out, "memory", &measured(data, out, threads, 1, &[Engine::Arrow])?)
+}
+
+fn measured(
+    data: &Path,
+    out: &Path,
+    threads: usize,
+    runs: usize,
+    engines: &[Engine],
+) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     for pass in Pass::ALL {
-        for engine in &engines {
-            let name = format!("{engine:?}").to_lowercase();
+        for engine in engines {
             let mut best: Option<Reading> = None;
             for _ in 0..runs.max(1) {
-                let mut command = Command::new(&own);
-                command.args(["pass", pass.name(), "--engine", engine_flag(*engine), "--data"]);
-                command.arg(data).args(["--threads", &threads.to_string()]);
-                let ran = child::run(&mut command, out)?;
-                let answer = serde_json::from_str(&ran.said)
-                    .with_context(|| format!("{name} printed {:?}", ran.said))?;
-                let (cpu_s, wall_s, peak) = (ran.cpu_s, ran.wall_s, ran.peak);
-                let (engine, pass) = (name.clone(), pass.name().to_owned());
-                let reading =
-                    Reading { engine, pass, records, threads, cpu_s, wall_s, peak, answer };
+                let reading = one(pass, *engine, data, out, threads, None)?;
                 if best.as_ref().is_none_or(|best| reading.cpu_s < best.cpu_s) {
                     best = Some(reading);
                 }
@@ -228,13 +247,46 @@ pub(crate) fn ours(data: &Path, out: &Path, threads: usize, runs: usize) -> Done
             readings.extend(best);
         }
     }
-    write(out, "ours", &readings)
+    Ok(readings)
 }
 
-fn engine_flag(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Arrow => "arrow",
-        Engine::DataFusion => "data-fusion",
+/// One pass in a process of its own.
+pub(crate) fn one(
+    pass: Pass,
+    engine: Engine,
+    data: &Path,
+    out: &Path,
+    threads: usize,
+    url: Option<&str>,
+) -> Result<Reading> {
+    let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+    command.args(["pass", pass.name(), "--engine", engine.flag(), "--data"]);
+    command.arg(data).args(["--threads", &threads.to_string()]);
+    command.args(url.iter().flat_map(|url| ["--url", *url]));
+    let ran = child::run(&mut command, out)?;
+    let answer = serde_json::from_str(&ran.said)
+        .with_context(|| format!("{} printed {:?}", engine.flag(), ran.said))?;
+    Ok(Reading {
+        engine: engine.flag().replace('-', ""),
+        pass: pass.name().to_owned(),
+        records: made(data)?.records,
+        threads,
+        cpu_s: ran.cpu_s,
+        wall_s: ran.wall_s,
+        peak: ran.peak,
+        answer,
+        parts: Vec::new(),
+    })
+}
+
+impl Engine {
+    /// As the option of `pass` has it.
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Arrow => "arrow",
+            Self::DataFusion => "data-fusion",
+            Self::Ballista => "ballista",
+        }
     }
 }
 
@@ -259,8 +311,14 @@ mod tests {
         let (dir, of) = (tempfile::tempdir().unwrap(), 200_000);
         workload::make(of, dir.path()).unwrap();
         let (stored, assumed) = (stored(dir.path()).unwrap(), Assumed::default());
-        let run = Run { files: &stored, assumed: &assumed, threads: 2, tick: &|_| Ok(()) };
-        let go = Go { engine: Engine::Arrow, run: &run };
+        let run = Run {
+            files: &stored,
+            assumed: &assumed,
+            threads: 2,
+            fields: Fields::ALL,
+            tick: &|_| Ok(()),
+        };
+        let go = Go { engine: Engine::Arrow, url: None, run: &run };
         let count = |pick: &Pick| -> u64 {
             go.rows(pick, |sum: &mut u64, _| *sum += 1, |ours, theirs| *ours += theirs).unwrap()
         };

@@ -6,40 +6,151 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
-use crate::Done;
 use crate::child::Reading;
 use crate::svg;
+use crate::workload::FLOWS;
 
 /// Records of the slides' 214 days at the order of a site's router, and the processors they are for.
 const JOB: f64 = 4e9;
 const JOB_CPUS: f64 = 4.0;
 
-/// Writes table.txt, report.json and plot.svg.
-pub(crate) fn run(out: &Path) -> Done {
-    let mut readings: Vec<Reading> = Vec::new();
-    for name in ["ours", "duckdb", "nfdump"] {
+/// Times as many records per CPU-second as DuckDB and as nfdump, at least.
+const TO_DUCKDB: f64 = 1.0;
+const TO_NFDUMP: f64 = 7.0;
+/// Longest that the job may take.
+const JOB_MINUTES: f64 = 2.0;
+/// The most that memory may grow with the records alone.
+const GROWTH: f64 = 1.25;
+/// What two executors may cost of what one does, and the share of the rows that each has.
+const TWO: f64 = 1.15;
+const SHARE: std::ops::RangeInclusive<f64> = 0.4..=0.6;
+
+/// All that was measured.
+#[derive(Debug, Default, Serialize)]
+struct Measured {
+    /// Every engine on the records.
+    readings: Vec<Reading>,
+    /// The bare engine on fewer.
+    fewer: Vec<Reading>,
+}
+
+/// Writes table.txt, report.json and plot.svg; false if a claim is not met.
+pub(crate) fn run(out: &Path) -> Result<bool> {
+    let of = |name: &str| -> Result<Vec<Reading>> {
         let path = out.join(format!("{name}.json"));
-        if path.exists() {
-            let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            let more: Vec<Reading> = serde_json::from_slice(&text)
-                .with_context(|| format!("reading {}", path.display()))?;
-            readings.extend(more);
+        if !path.exists() {
+            return Ok(Vec::new());
         }
+        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))
+    };
+    let mut all = Measured { fewer: of("memory")?, ..Measured::default() };
+    for name in ["ours", "cluster", "duckdb", "nfdump"] {
+        all.readings.extend(of(name)?);
     }
-    if readings.is_empty() {
+    if all.readings.is_empty() {
         bail!("{}: no readings", out.display());
     }
-    agree(&readings)?;
-    let table = table(&readings);
+    agree(&all.readings)?;
+    let claims = claims(&all);
+    let mut table = table(&all);
+    for (met, claim) in &claims {
+        let _ = writeln!(table, "{:<9}{claim}", if *met { "met" } else { "NOT MET" });
+    }
     print!("{table}");
     let write = |name: &str, text: &str| {
         let path = out.join(name);
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     };
     write("table.txt", &table)?;
-    write("report.json", &(serde_json::to_string_pretty(&readings)? + "\n"))?;
-    write("plot.svg", &svg::draw(&readings))
+    write("report.json", &(serde_json::to_string_pretty(&all)? + "\n"))?;
+    write("plot.svg", &svg::draw(&all.readings))?;
+    Ok(claims.iter().all(|(met, _)| *met))
+}
+
+impl Measured {
+    fn of(&self, pass: &str, engine: &str) -> Option<&Reading> {
+        self.readings.iter().find(|reading| reading.pass == pass && reading.engine == engine)
+    }
+
+    /// CPU-seconds of the job, from the passes that it takes: sums by day, what is above, its flows,
+    /// and what is in the table.
+    fn job(&self) -> Option<f64> {
+        let passes = ["totals", "alpha", "beta", "beta"];
+        let cost = passes.iter().map(|pass| Some(1.0 / self.of(pass, "arrow")?.rate()));
+        Some(cost.sum::<Option<f64>>()? * JOB)
+    }
+
+    /// Each pass on one executor and on two.
+    fn clusters(&self) -> impl Iterator<Item = (&Reading, &Reading)> {
+        ["alpha", "totals", "beta"]
+            .iter()
+            .filter_map(|pass| Some((self.of(pass, "ballista-1")?, self.of(pass, "ballista-2")?)))
+    }
+
+    /// Each pass of the bare engine on fewer records and on all.
+    fn growths(&self) -> impl Iterator<Item = (&Reading, &Reading)> {
+        self.fewer.iter().filter_map(|fewer| Some((fewer, self.of(&fewer.pass, "arrow")?)))
+    }
+}
+
+/// CPU-seconds of all executors.
+fn executors(reading: &Reading) -> f64 {
+    reading.parts.iter().map(|part| part.cpu_s).sum()
+}
+
+/// The share of the rows that each executor went over.
+fn shares(reading: &Reading) -> Vec<f64> {
+    let all: u64 = reading.parts.iter().map(|part| part.rows).sum();
+    reading.parts.iter().map(|part| part.rows as f64 / all.max(1) as f64).collect()
+}
+
+/// What is claimed, and whether it is so. Of what was not measured nothing is claimed.
+fn claims(all: &Measured) -> Vec<(bool, String)> {
+    let mut claims = Vec::new();
+    for (engine, least) in [("duckdb", TO_DUCKDB), ("nfdump", TO_NFDUMP)] {
+        for pass in ["alpha", "beta"] {
+            if let (Some(ours), Some(theirs)) = (all.of(pass, "arrow"), all.of(pass, engine)) {
+                claims.push((
+                    ours.rate() >= least * theirs.rate(),
+                    format!(
+                        "{pass} pass: at least {least} times what {engine} does per CPU-second"
+                    ),
+                ));
+            }
+        }
+    }
+    if let Some(cpu_s) = all.job() {
+        let minutes = cpu_s / JOB_CPUS / 60.0;
+        claims.push((
+            minutes <= JOB_MINUTES,
+            format!(
+                "4 G records in at most {JOB_MINUTES} minutes on {JOB_CPUS} processors, extrapolated"
+            ),
+        ));
+    }
+    let growth = |(fewer, more): (&Reading, &Reading)| more.peak as f64 / fewer.peak.max(1) as f64;
+    if !all.fewer.is_empty() {
+        let most = all.growths().map(growth).fold(0.0, f64::max);
+        claims.push((
+            most <= GROWTH,
+            format!(
+                "memory: the same alpha flows in more records take at most {GROWTH} times as much"
+            ),
+        ));
+    }
+    let ratio =
+        |(one, two): (&Reading, &Reading)| executors(two) / executors(one).max(f64::EPSILON);
+    if all.clusters().next().is_some() {
+        let cheap = all.clusters().all(|pair| ratio(pair) <= TWO);
+        claims.push((cheap, format!("two executors cost at most {TWO} times what one does")));
+        let even = |(_, two): (&Reading, &Reading)| shares(two).iter().all(|s| SHARE.contains(s));
+        let even = all.clusters().all(even);
+        claims.push((even, "each of two executors goes over 40 to 60 % of the rows".to_owned()));
+    }
+    claims
 }
 
 /// Those that went over the same files found the same.
@@ -60,8 +171,8 @@ fn agree(readings: &[Reading]) -> Result<()> {
     Ok(())
 }
 
-fn table(readings: &[Reading]) -> String {
-    let mut text = String::new();
+fn table(all: &Measured) -> String {
+    let (readings, mut text) = (&all.readings, String::new());
     let mut line = |cells: [&str; 8]| {
         let [pass, engine, rest @ ..] = cells;
         let _ = write!(text, "{pass:<8}{engine:<12}");
@@ -89,37 +200,64 @@ fn table(readings: &[Reading]) -> String {
             )
         };
         let cells = [
-            format!("{:.1}", reading.records as f64 / 1e6),
+            format!("{:.1}", millions(reading)),
             format!("{:.2}", reading.cpu_s),
             format!("{:.1}", reading.rate() / 1e6),
             of("duckdb"),
             of("nfdump"),
-            format!("{:.0}", reading.peak as f64 / f64::from(1 << 20)),
+            format!("{:.0}", mebi(reading.peak)),
         ];
         let [a, b, c, d, e, f] = &cells;
         line([&reading.pass, &reading.engine, a, b, c, d, e, f]);
     }
-    let ours = |pass: &str| {
-        readings.iter().find(|reading| reading.pass == pass && reading.engine == "arrow")
-    };
-    // The analysis reads sums by day, what is above, its flows, and what is in the table.
-    let passes = ["alpha", "totals", "beta", "beta"];
-    let cost: Option<f64> = passes.iter().map(|pass| ours(pass).map(|r| 1.0 / r.rate())).sum();
-    if let Some(cost) = cost {
-        let (cpu_s, minutes) = (cost * JOB, cost * JOB / JOB_CPUS / 60.0);
-        let measured = ours("alpha").map_or(0.0, |reading| reading.records as f64 / 1e6);
+    text.push('\n');
+    for (one, two) in all.clusters() {
+        let shares: Vec<String> =
+            shares(two).iter().map(|s| format!("{:.0} %", s * 100.0)).collect();
+        let (of_one, of_two) = (executors(one), executors(two));
         let _ = writeln!(
             text,
-            "\nextrapolated, not measured: 4 G records (214 days) are {cpu_s:.0} CPU-s in four passes \
-             (totals, alpha, their flows as beta, beta), {minutes:.1} min on 4 processors if they share \
-             nothing; from {measured:.1} M records"
+            "{} pass: one executor {of_one:.2} CPU-s, two {of_two:.2} ({:.2} times), rows {}",
+            two.pass,
+            of_two / of_one.max(f64::EPSILON),
+            shares.join(" and ")
+        );
+    }
+    for (fewer, more) in all.growths() {
+        let _ = writeln!(
+            text,
+            "{} pass: peak {:.1} MiB for {:.1} M records, {:.1} MiB for {:.1} M, {FLOWS} alpha flows in both",
+            more.pass,
+            mebi(fewer.peak),
+            millions(fewer),
+            mebi(more.peak),
+            millions(more)
+        );
+    }
+    if let Some(cpu_s) = all.job() {
+        let _ = writeln!(
+            text,
+            "extrapolated, not measured: 4 G records (214 days) are {cpu_s:.0} CPU-s in four passes \
+             (totals, alpha, their flows as beta, beta), {:.1} min on {JOB_CPUS} processors if they share \
+             nothing; from {:.1} M records",
+            cpu_s / JOB_CPUS / 60.0,
+            all.of("alpha", "arrow").map_or(0.0, millions)
         );
     }
     text.push_str(
         "files: Parquet, zstd, addresses as text, as the collector stores them; nfdump: its own files, \
-         uncompressed, and for beta the sum over all pairs of /24; best of the runs\n",
+         uncompressed, and for beta the sum over all pairs of /24; ballista-N: N executors of one \
+         processor, CPU-s with scheduler and client, peak of an executor; best of the runs\n\n",
     );
     text
+}
+
+fn mebi(octets: u64) -> f64 {
+    octets as f64 / f64::from(1 << 20)
+}
+
+fn millions(reading: &Reading) -> f64 {
+    reading.records as f64 / 1e6
 }
 
 /// By pass, then as engines were read.
@@ -133,34 +271,74 @@ fn readings_in_order(readings: &[Reading]) -> Vec<&Reading> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::child::Part;
     use serde_json::json;
 
     fn reading(engine: &str, pass: &str, cpu_s: f64) -> Reading {
         let (engine, pass) = (engine.to_owned(), pass.to_owned());
         let answer = json!({ "groups": 1 });
         let (records, threads, wall_s, peak) = (40_000_000, 1, cpu_s, 64 << 20);
-        Reading { engine, pass, records, threads, cpu_s, wall_s, peak, answer }
+        let parts = Vec::new();
+        Reading { engine, pass, records, threads, cpu_s, wall_s, peak, answer, parts }
     }
 
-    #[test]
-    fn ratios_are_ours_to_theirs() {
-        let all = [
+    fn part(cpu_s: f64, rows: u64) -> Part {
+        Part { cpu_s, rows }
+    }
+
+    fn measured() -> Measured {
+        let mut readings = vec![
             reading("arrow", "alpha", 0.5),
             reading("arrow", "totals", 1.0),
             reading("arrow", "beta", 1.0),
             reading("duckdb", "alpha", 1.0),
             reading("nfdump", "alpha", 5.0),
+            reading("ballista-1", "beta", 9.0),
+            reading("ballista-2", "beta", 9.0),
         ];
+        readings[5].parts = vec![part(8.0, 100)];
+        readings[6].parts = vec![part(4.4, 55), part(4.4, 45)];
+        let mut fewer = vec![reading("arrow", "alpha", 0.1)];
+        fewer[0].peak = 60 << 20;
+        Measured { readings, fewer }
+    }
+
+    #[test]
+    fn ratios_are_ours_to_theirs() {
+        let all = measured();
         let table = table(&all);
         let row = table.lines().find(|line| line.starts_with("alpha   arrow")).unwrap();
         let cells: Vec<&str> = row.split_whitespace().collect();
         assert_eq!(cells, ["alpha", "arrow", "40.0", "0.50", "80.0", "2.00", "10.00", "64"]);
         assert!(table.contains("350 CPU-s in four passes"), "{table}");
-        agree(&all).unwrap();
-        let mut wrong = all.to_vec();
+        assert!(table.contains("two 8.80 (1.10 times), rows 55 % and 45 %"), "{table}");
+        agree(&all.readings).unwrap();
+        let mut wrong = all.readings.clone();
         wrong[3].answer = json!({ "groups": 2 });
         assert!(agree(&wrong).unwrap_err().to_string().contains("duckdb"));
-        let drawing = svg::draw(&all);
+        let drawing = svg::draw(&all.readings);
         assert!(drawing.starts_with("<svg") && drawing.contains("nfdump"));
+    }
+
+    #[test]
+    fn a_claim_that_is_not_met_is_seen() {
+        let met = |all: &Measured| claims(all).iter().filter(|(met, _)| *met).count();
+        let all = measured();
+        assert_eq!((claims(&all).len(), met(&all)), (6, 6), "{:?}", claims(&all));
+        let spoil: [fn(&mut Measured); 6] = [
+            |all| all.readings[3].cpu_s = 0.4,
+            |all| all.readings[4].cpu_s = 3.0,
+            |all| all.readings[2].cpu_s = 3.0,
+            |all| all.fewer[0].peak = 20 << 20,
+            |all| all.readings[6].parts[0].cpu_s = 9.0,
+            |all| all.readings[6].parts[0].rows = 95,
+        ];
+        for (which, spoil) in spoil.iter().enumerate() {
+            let mut all = measured();
+            spoil(&mut all);
+            let missed: Vec<bool> = claims(&all).iter().map(|(met, _)| !met).collect();
+            let expected: Vec<bool> = (0..6).map(|claim| claim == which).collect();
+            assert_eq!(missed, expected, "{which}: {:?}", claims(&all));
+        }
     }
 }

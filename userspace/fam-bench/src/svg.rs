@@ -16,6 +16,7 @@ fn colour(engine: &str) -> &'static str {
     match engine {
         "arrow" => "#0072b2",
         "datafusion" => "#56b4e9",
+        "ballista-1" | "ballista-2" => "#009e73",
         "duckdb" => "#e69f00",
         _ => "#999999",
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The records: the n-th is the same for everyone who asks, so that files and datagrams hold the same.
 //!
-//! One day of an unsampled link. One record in 100 000 is above 1 GB; it runs between two of 125 pairs
-//! of networks. Of the others one in twenty does, the rest between any of 65 536 hosts a side.
+//! One day of an unsampled link. Of each 100 000 records one is above 1 GB, a report of one of 64 flows
+//! between two of 125 pairs of networks. Of the others one in twenty is between such, the rest between
+//! any of 65 536 hosts a side.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,8 +21,10 @@ use crate::Done;
 pub(crate) const H: u64 = 1_000_000_000;
 /// Pairs of networks in the table.
 pub(crate) const PAIRS: u64 = 125;
-/// One in so many records is alpha.
+/// Of so many records in a row one is alpha.
 const ALPHA: u64 = 100_000;
+/// Alpha flows, however many records there are.
+pub(crate) const FLOWS: u64 = 64;
 /// One in so many of the others is between networks of the table.
 const NEAR: u64 = 20;
 /// First second: 2011-05-01.
@@ -57,17 +60,20 @@ pub(crate) fn pair(number: u64) -> (Ipv4Addr, Ipv4Addr) {
 /// The record of a number below `of`.
 pub(crate) fn record(number: u64, of: u64) -> Record {
     let dice = |salt: u64| mixed(number, salt);
-    let alpha = dice(1) % ALPHA == 0;
+    let block = number / ALPHA;
+    let alpha = number % ALPHA == mixed(block, 1) % ALPHA;
+    // Reports of one flow have its key in common.
+    let key = |salt: u64| mixed(if alpha { u64::MAX - block % FLOWS } else { number }, salt);
     let near = alpha || dice(2) % NEAR == 0;
     let host = |network: Ipv4Addr, salt: u64| {
-        Ipv4Addr::from_bits(network.to_bits() | (dice(salt) % 250 + 1) as u32)
+        Ipv4Addr::from_bits(network.to_bits() | (key(salt) % 250 + 1) as u32)
     };
     let any = |high: u8, salt: u64| {
         let low = dice(salt) as u16;
         Ipv4Addr::new(high, (low >> 10) as u8, (low >> 4) as u8, ((low as u8) << 4) | 7)
     };
     let (src, dst) = if near {
-        let (src, dst) = pair(dice(3) % PAIRS);
+        let (src, dst) = pair(key(3) % PAIRS);
         (host(src, 4), host(dst, 5))
     } else {
         (any(100 + (dice(6) % 4) as u8, 4), any(200, 5))
@@ -87,9 +93,9 @@ pub(crate) fn record(number: u64, of: u64) -> Record {
         key: FiveTuple {
             src: IpAddr::V4(src),
             dst: IpAddr::V4(dst),
-            proto: if dice(11) % 8 == 0 { 17 } else { 6 },
-            src_port: dice(12) as u16,
-            dst_port: [443, 80, 53, 2811, dice(13) as u16][(dice(14) % 5) as usize],
+            proto: if key(11) % 8 == 0 { 17 } else { 6 },
+            src_port: key(12) as u16,
+            dst_port: [443, 80, 53, 2811, key(13) as u16][(key(14) % 5) as usize],
         },
         in_if: 1 + (dice(15) % 4) as u32,
         out_if: 10 + (dice(16) % 4) as u32,
@@ -138,8 +144,16 @@ mod tests {
     fn shares_are_as_said() {
         let of = 1_000_000;
         let records: Vec<Record> = (0..of).map(|number| record(number, of)).collect();
-        let alpha = records.iter().filter(|record| record.octets > H).count();
-        assert!((3..30).contains(&alpha), "{alpha} alpha records");
+        let alpha = |record: &&Record| record.octets > H;
+        assert_eq!(records.iter().filter(alpha).count(), 10);
+        let keys = |blocks: std::ops::Range<u64>| -> std::collections::BTreeSet<FiveTuple> {
+            let numbers = blocks.start * ALPHA..blocks.end * ALPHA;
+            let records = numbers.map(|number| record(number, of));
+            records.filter(|record| alpha(&record)).map(|record| record.key).collect()
+        };
+        let few = keys(0..FLOWS / 8);
+        assert_eq!(few.len() as u64, FLOWS / 8);
+        assert_eq!(keys(FLOWS..FLOWS + FLOWS / 8), few, "flows come again");
         let near = |record: &&Record| record.key.src.to_string().starts_with("10.1.");
         let near = records.iter().filter(near).count();
         assert!((45_000..55_000).contains(&near), "{near} in networks of the table");

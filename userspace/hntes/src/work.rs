@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use telesteer_engine::notes::Notes;
 use telesteer_engine::stored::{self, Stored};
-use telesteer_engine::{Assumed, Pick, Run, bare, totals};
+use telesteer_engine::{Assumed, Fields, Pick, Run, bare, totals};
 use telesteer_fam::aging::{Aged, Policy, Traffic};
 use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
 use telesteer_fam::burst::{BurstPass, Connections};
@@ -268,7 +268,9 @@ impl<'w> Work<'w> {
     }
 
     fn engine_run<'r>(&'r self, tick: &'r (dyn Fn(u64) -> Result<(), String> + Sync)) -> Run<'r> {
-        Run { files: &self.stored, assumed: &self.assumed, threads: self.threads, tick }
+        // No analysis asks for class or packets.
+        let fields = Fields { rest: false, ..Fields::ALL };
+        Run { files: &self.stored, assumed: &self.assumed, threads: self.threads, fields, tick }
     }
 
     /// One pass: all rows of the files that are read so, those of `pick` of the others. Reports are of

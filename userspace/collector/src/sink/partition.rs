@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use parquet::{
     arrow::ArrowWriter,
-    basic::{Compression, ZstdLevel},
+    basic::{Compression, Encoding, ZstdLevel},
     errors::ParquetError,
     file::properties::WriterProperties,
 };
@@ -28,7 +28,13 @@ use super::{Row, columns::Columns, schema::schema};
 /// Rows turned into columns at a time.
 const BATCH: usize = 4096;
 /// Rows of a row group: what a reader holds at a time.
-const GROUP: usize = 128 << 10;
+const GROUP: usize = 512 << 10;
+/// Rows of a page: what a reader decodes for the sake of one row.
+const PAGE: usize = 4096;
+/// Octets of a dictionary: whoever reads one row reads all of it.
+const DICTIONARY: usize = 64 << 10;
+/// Columns of numbers that hardly come again: a dictionary would hold each once, and be read whole.
+const NUMBERS: [&str; 4] = ["first_ns", "last_ns", "octets", "packets"];
 
 const HOUR_S: u64 = 3600;
 
@@ -108,12 +114,18 @@ struct Partition {
 impl Partition {
     fn new(now: Duration, close_at: Duration) -> Self {
         let level = ZstdLevel::default();
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(GROUP))
-            .set_created_by(concat!("telesteer ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
-        let writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties));
+            .set_data_page_row_count_limit(PAGE)
+            .set_dictionary_page_size_limit(DICTIONARY)
+            .set_created_by(concat!("telesteer ", env!("CARGO_PKG_VERSION")).to_owned());
+        for name in NUMBERS {
+            properties = properties
+                .set_column_dictionary_enabled(name.into(), false)
+                .set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
+        }
+        let writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties.build()));
         Self { columns: Columns::default(), writer, rows: 0, last_row: now, close_at }
     }
 

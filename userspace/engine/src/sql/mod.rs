@@ -7,9 +7,11 @@
 mod answer;
 mod text;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use ballista::prelude::SessionContextExt;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
@@ -22,10 +24,10 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use telesteer_fam::{Reading, Record};
+use url::Url;
 
 use crate::pick::Pick;
 use crate::rows::Rows;
-use crate::stored::COLUMNS;
 use crate::totals::Days;
 use crate::{Error, Run};
 
@@ -33,6 +35,9 @@ use crate::{Error, Run};
 const TABLE: &str = "records";
 /// Rows of a batch.
 const BATCH: usize = 8192;
+/// Most tasks that a cluster is given of the files at a time, unless more threads are asked for: enough
+/// for its processors to come out even, few enough to hand out.
+const TASKS_MAX: usize = 64;
 
 /// Where queries run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,21 +87,15 @@ impl Engine {
         mut observe: impl FnMut(&Record),
     ) -> Result<(), Error> {
         let highest = run.files.iter().map(|file| file.highest).max().unwrap_or(0);
-        let columns = COLUMNS.map(|(name, _, _)| name).join(", ");
+        let columns = run.fields.columns(run.assumed).join(", ");
         let question = format!("SELECT {columns} FROM {TABLE}{}", text::condition(pick, highest));
         self.query(run, &question, |batch| {
-            let rows = Rows::of(batch)?;
+            let rows = Rows::of(batch, run.fields)?;
             for row in 0..batch.num_rows() {
                 observe(&rows.record(row, run.assumed)?);
             }
             Ok(())
         })
-    }
-
-    /// How the pass would be run, for who wonders.
-    pub fn explain(&self, run: &Run<'_>, pick: &Pick) -> String {
-        let highest = run.files.iter().map(|file| file.highest).max().unwrap_or(0);
-        format!("SELECT … FROM {TABLE}{}", text::condition(pick, highest))
     }
 
     fn query(
@@ -138,29 +137,52 @@ impl Engine {
             }
             Place::Cluster(url) => {
                 use ballista::prelude::SessionConfigExt;
-                let config = configured(SessionConfig::new_with_ballista(), run.threads);
+                let tasks = run.files.len().min(TASKS_MAX).max(run.threads);
+                let config = configured(SessionConfig::new_with_ballista(), tasks);
                 let state = SessionStateBuilder::new().with_default_features().with_config(config);
                 SessionContext::remote_with_state(url, state.build()).await?
             }
         };
         let mut urls = Vec::with_capacity(run.files.len());
         for file in run.files {
-            let path = std::path::absolute(&file.path)?;
-            urls.push(ListingTableUrl::parse(path.to_string_lossy())?);
+            urls.push(ListingTableUrl::try_new(location(&file.path)?, None)?);
         }
         // The format has options of its own, which are not the session's by themselves.
         let parquet = context.state().default_table_options().parquet;
         let format = ParquetFormat::default().with_options(parquet);
         let options = ListingOptions::new(Arc::new(format)).with_file_extension("");
-        let Some(schema) = run.files.first().map(|file| file.meta.schema()) else {
-            return Ok(context);
+        let Some(file) = run.files.first() else { return Ok(context) };
+        let footer = file.footer().map_err(|reason| {
+            DataFusionError::Execution(format!("{}: {reason}", file.path.display()))
+        })?;
+        let schema = match &self.place {
+            Place::Here { .. } => Arc::clone(footer.schema()),
+            Place::Cluster(_) => copied(footer.schema()),
         };
         let config = ListingTableConfig::new_with_multi_paths(urls)
             .with_listing_options(options)
-            .with_schema(Arc::clone(schema));
+            .with_schema(schema);
         context.register_table(TABLE, Arc::new(ListingTable::try_new(config)?))?;
         Ok(context)
     }
+}
+
+/// A file as a URL: as a path its name would be taken for a pattern if it has brackets or stars.
+fn location(path: &Path) -> Result<Url, DataFusionError> {
+    let path = std::path::absolute(path)?;
+    Url::from_file_path(&path).map_err(|()| {
+        DataFusionError::Configuration(format!("{}: no file URL can name it", path.display()))
+    })
+}
+
+/// The schema with text instead of views of it: a view sent to another machine takes the whole page
+/// along.
+fn copied(schema: &Schema) -> SchemaRef {
+    let copy = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8View => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(copy).collect::<Vec<_>>()))
 }
 
 /// Filters are evaluated while pages are decoded, and pages that cannot match are not read.

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 use super::*;
-use crate::bare;
 use crate::testing::{files, readings, record};
+use crate::{Fields, bare};
 use telesteer_fam::{FiveTuple, PrefixFlow, Width};
 
-/// DataFusion finds what the bare engine finds.
+/// DataFusion finds what the bare engine finds, in a folder whose name is a pattern of another's too.
 #[test]
 fn datafusion_finds_what_the_bare_engine_finds() {
     let records: Vec<Record> = (0..3000).map(record).collect();
     let dir = tempfile::tempdir().unwrap();
-    let files = files(dir.path(), &records, 4);
+    let (named, other) = (dir.path().join("day[1]"), dir.path().join("day1"));
+    std::fs::create_dir(&named).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    files(&other, &records[..40], 4);
+    let files = files(&named, &records, 4);
     for threads in [1, 3] {
         let engine = Engine::new(Place::Here { memory: Some(64 << 20) }, threads).unwrap();
         for (reading, assumed) in &readings() {
-            let run = Run { files: &files, assumed, threads, tick: &|_| Ok(()) };
+            let run =
+                Run { files: &files, assumed, threads, fields: Fields::ALL, tick: &|_| Ok(()) };
             let (expected, _) = bare::totals(&run, reading).unwrap();
             assert_eq!(engine.totals(&run, reading).unwrap(), expected, "{reading:?}");
             for pick in picks(&records, reading, assumed.highest()) {

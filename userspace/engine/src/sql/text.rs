@@ -10,7 +10,7 @@ use telesteer_fam::{Ns, Width};
 
 use super::TABLE;
 use crate::Run;
-use crate::pick::{Between, Pick};
+use crate::pick::Pick;
 
 /// Longest piece of time that lies in one day whatever the zone's whole hours are.
 const SLOT_MAX_S: i64 = 3600;
@@ -34,8 +34,6 @@ pub(super) fn condition(pick: &Pick, highest: u64) -> String {
                     of("sampling"),
                     of("coalesce(sampling_taken, 1)")
                 );
-            } else if *assumed == 0 {
-                text += " AND sampling > 0";
             }
             text
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The passes over flow records: ours and DataFusion's, DuckDB's, nfdump's, on the same records.
+//! The passes over flow records: ours, DataFusion's and a Ballista cluster's, DuckDB's, nfdump's, on the
+//! same records.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,17 +28,29 @@ pub(super) fn run(workspace: &Workspace, options: &Options, out: &Path) -> Resul
         workspace
             .cargo()
             .args(["build", "--release", "--locked", "--quiet", "-p", "telesteer-fam-bench"])
-            .args(["--features", "sql"])
+            .args(["-p", "telesteer-engine", "--bins"])
+            .args(["--features", "telesteer-fam-bench/sql,telesteer-engine/node"])
             .run()
     })?;
     let own = program(workspace, "telesteer-fam-bench");
-    let data = out.join("data");
+    let node = program(workspace, "telesteer-engine-node");
+    let (data, fewer) = (out.join("data"), out.join("fewer"));
     let (records, threads, runs) =
         (asked.records.to_string(), asked.threads.to_string(), asked.runs.to_string());
-    step("records", || cmd(&own).args(["make", "--records", &records, "--out"]).arg(&data).run())?;
+    let quarter = (asked.records / 4).max(1).to_string();
+    step("records", || {
+        cmd(&own).args(["make", "--records", &records, "--out"]).arg(&data).run()?;
+        cmd(&own).args(["make", "--records", &quarter, "--out"]).arg(&fewer).run()
+    })?;
     step("our engines", || {
         let ours = cmd(&own).arg("ours").arg("--data").arg(&data).arg("--out").arg(out);
-        ours.args(["--threads", &threads, "--runs", &runs]).run()
+        ours.args(["--threads", &threads, "--runs", &runs]).run()?;
+        let memory = cmd(&own).arg("memory").arg("--data").arg(&fewer).arg("--out").arg(out);
+        memory.args(["--threads", &threads]).run()
+    })?;
+    step("Ballista", || {
+        let cluster = cmd(&own).arg("cluster").arg("--data").arg(&data).arg("--out").arg(out);
+        cluster.arg("--node").arg(&node).args(["--runs", &runs]).run()
     })?;
     let python = environment(workspace)?;
     step("DuckDB", || {
@@ -45,7 +58,6 @@ pub(super) fn run(workspace: &Workspace, options: &Options, out: &Path) -> Resul
         std::fs::write(&script, DUCK).with_context(|| format!("writing {}", script.display()))?;
         cmd(&python).arg(&script).arg(&data).arg(out).args([&threads, &runs]).run()
     })?;
-    let quarter = (asked.records / 4).max(1).to_string();
     step("nfdump", || {
         let mut line = vec![own.clone(), "nfdump".to_owned(), "--records".to_owned(), quarter];
         line.extend(["--runs".to_owned(), runs.clone(), "--out".to_owned()]);
