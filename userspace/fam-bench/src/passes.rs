@@ -155,6 +155,11 @@ fn flow((src, dst): (std::net::Ipv4Addr, std::net::Ipv4Addr)) -> PrefixFlow {
 /// An engine and what it goes over.
 struct Go<'g> {
     engine: Engine,
+    /// The cluster, for Ballista.
+    #[cfg_attr(
+        not(feature = "sql"),
+        expect(dead_code, reason = "without SQL there is no cluster")
+    )]
     url: Option<&'g str>,
     run: &'g Run<'g>,
 }

