@@ -3,11 +3,11 @@
 //! comes out is the same.
 
 use crate::input::passes::Passes;
+use crate::input::source::Source;
 use crate::input::{Assume, FileReport, Format};
 use crate::watch::Watch;
 use anyhow::{Error, Result, bail};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::str::FromStr;
 use telesteer_engine::notes::Notes;
 use telesteer_engine::stored::{self, Stored};
@@ -55,7 +55,7 @@ impl FromStr for Engine {
 
 /// The files of a run and who reads them.
 pub struct Work<'w> {
-    files: &'w [PathBuf],
+    files: &'w [Source],
     /// Numbers of files that are read row by row.
     rows: Vec<usize>,
     /// Numbers of files that the engine takes.
@@ -83,7 +83,7 @@ pub struct Found {
 impl<'w> Work<'w> {
     /// Looks which files the engine can take.
     pub fn new(
-        files: &'w [PathBuf],
+        files: &'w [Source],
         engine: &Engine,
         memory: Option<u64>,
         assume: &'w Assume,
@@ -91,9 +91,9 @@ impl<'w> Work<'w> {
         watch: &'w Watch,
     ) -> Result<Self> {
         let (mut rows, mut taken, mut stored) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, path) in files.iter().enumerate() {
-            let parquet = *engine != Engine::Rows && path.extension() == Some("parquet".as_ref());
-            match parquet.then(|| stored::look(path)) {
+        for (number, Source { at, .. }) in files.iter().enumerate() {
+            let parquet = *engine != Engine::Rows && at.extension() == Some("parquet".as_ref());
+            match parquet.then(|| stored::look(at)) {
                 Some(Ok(file)) => {
                     taken.push(number);
                     stored.push(file);
@@ -284,7 +284,7 @@ impl<'w> Work<'w> {
     ) -> Result<(P, Vec<(usize, FileReport)>)> {
         let known = self.stored.iter().map(|file| file.rows).sum();
         self.watch.begin(name, self.rows.is_empty().then_some(known));
-        let files: Vec<PathBuf> = self.rows.iter().map(|at| self.files[*at].clone()).collect();
+        let files: Vec<&Source> = self.rows.iter().map(|at| &self.files[*at]).collect();
         let passes =
             Passes { files: &files, assume: self.assume, threads: self.threads, watch: self.watch };
         let (mut state, reports) = passes.run(&new, observe, &merge)?;

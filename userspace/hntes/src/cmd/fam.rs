@@ -4,11 +4,12 @@
 use crate::cmd::switches::Switches;
 use crate::cmd::{assume, remarks};
 use crate::emit;
-use crate::input::{Assume, folder};
+use crate::input::Assume;
+use crate::input::source::Sources;
 use crate::lists;
 use crate::state::{Basis, Kept, State};
 use crate::tables::{self, Table};
-use crate::watch::Watch;
+use crate::watch::{Watch, octets};
 use crate::work::{Engine, Work};
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
@@ -22,10 +23,15 @@ use telesteer_fam::{Reading, Width};
 /// Find alpha flows in flow records; say what tables learnt from them would redirect.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Files of flow records: Parquet (telesteer collect --parquet), CSV (ours or nfdump's) or lines of
-    /// JSON (pmacct, goflow2, telesteer). A folder stands for the Parquet and CSV files below it.
-    #[arg(value_name = "FILE|DIR")]
+    /// Files of flow records: Parquet (telesteer collect --parquet), CSV (ours or nfdump's), lines of
+    /// JSON (pmacct, goflow2, telesteer), IPFIX messages, captures of NetFlow v9 and IPFIX datagrams. What
+    /// a file is shows in how it begins. A folder stands for the files below it that end in .parquet,
+    /// .csv, .ipfix, .pcap or .pcapng; - is standard input. A file named twice is read once.
+    #[arg(value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
+    /// Most octets of pipes that are copied to TMPDIR to be read more than once, such as 512M or 20G.
+    #[arg(long, value_name = "SIZE", default_value = "8G", value_parser = octets)]
+    spool: u64,
     #[command(flatten)]
     switches: Switches,
     /// Ages to try: intervals without alpha flows after which an entry goes, or `never`.
@@ -84,7 +90,7 @@ pub struct Args {
     #[arg(long, default_value = "arrow", value_name = "ENGINE")]
     engine: Engine,
     /// Most memory to use, such as 512M or 4G; a run that needs more ends with an error before it has it.
-    #[arg(long, value_name = "SIZE", value_parser = crate::watch::octets)]
+    #[arg(long, value_name = "SIZE", value_parser = octets)]
     memory: Option<u64>,
 }
 
@@ -100,14 +106,19 @@ pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
     if args.files.is_empty() && args.state.is_none() {
         bail!("no files, and no --state to take days from");
     }
-    let files = folder::expand(&args.files)?;
+    let sources = Sources::new(&args.files, args.spool)?;
+    remarks::of_sources(&sources);
     let watch = Watch::new(args.memory);
-    let mut work = Work::new(&files, &args.engine, args.memory, &assume, args.threads, &watch)?;
+    let files = &sources.files;
+    let mut work = Work::new(files, &args.engine, args.memory, &assume, args.threads, &watch)?;
     loop {
         match args.analyse(&work, &reading) {
             Err(error) if work.set_aside(&error) => {}
             Err(error) => return Err(error),
-            Ok(tables) => return Ok(tables),
+            Ok(mut tables) => {
+                tables.push(tables::input::named_again(&sources.again));
+                return Ok(tables);
+            }
         }
     }
 }
@@ -117,7 +128,7 @@ fn first_width(reading: &Reading) -> Width {
 }
 
 impl Args {
-    /// The files to read.
+    /// The files to read, as they were named.
     pub(crate) fn files(&self) -> &[PathBuf] {
         &self.files
     }

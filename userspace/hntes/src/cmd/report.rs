@@ -27,7 +27,9 @@ pub struct Args {
 
 /// Writes the page; prints the verdict, or the tables if they are asked for.
 pub fn run(args: &Args) -> Result<()> {
-    let origin = Origin::find(args.truth.as_deref(), args.fam.files())?;
+    // Nothing is beside a pipe.
+    let files = args.fam.files().iter().filter(|path| path.is_file() || path.is_dir());
+    let origin = Origin::find(args.truth.as_deref(), &files.cloned().collect::<Vec<_>>())?;
     let reading = in_words(&args.fam.reading()?)?;
     let tables = fam::analyse(&args.fam)?;
     let report = Report::new(&tables, origin, reading);

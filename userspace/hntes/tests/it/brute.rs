@@ -208,6 +208,7 @@ fn no_switch_is_forgotten() {
         "json",
         "memory",
         "replace",
+        "spool",
         "state",
         "table",
         "threads",

@@ -23,5 +23,6 @@ mod program;
 mod report;
 mod sampling;
 mod slides;
+mod sources;
 mod switches;
 mod workload;
