@@ -16,6 +16,7 @@ use telesteer_fam::aging::{Aged, Policy, Traffic};
 use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
 use telesteer_fam::burst::{BurstPass, Connections};
 use telesteer_fam::day::Gather;
+use telesteer_fam::reading::Directions;
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
@@ -325,10 +326,14 @@ fn sql(
     Ok(Some(Sql::new(place, threads)?))
 }
 
-/// Every prefix flow with an alpha flow on any day, of all widths.
+/// Every prefix flow with an alpha flow on any day, of all widths; with its reverse if entries stand for
+/// both.
 fn pairs(days: &Days, reading: &Reading) -> Vec<PrefixFlow> {
-    let widths = reading.widths.iter();
-    widths.flat_map(|width| PairHistory::new(days, *width).all()).collect()
+    let back = |pair: PrefixFlow| {
+        (reading.directions == Directions::Both).then(|| pair.reverse())
+    };
+    let all = reading.widths.iter().flat_map(|width| PairHistory::new(days, *width).all());
+    all.flat_map(|pair| std::iter::once(pair).chain(back(pair))).collect()
 }
 
 impl FileReport {

@@ -174,7 +174,7 @@ impl Args {
             tables::hypothesis::hypothesis(&histories, &reading.calendar),
             tables::hypothesis::lifetimes(&histories),
             tables::redirect::effect(&aged, reading),
-            tables::redirect::sizes(&aged),
+            tables::redirect::sizes(&aged, reading),
             tables::redirect::days(&aged, reading),
             tables::redirect::new_flows(&aged),
             tables::flows::lsp_months(&days, reading),

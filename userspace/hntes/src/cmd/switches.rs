@@ -100,6 +100,14 @@ choice!(
     }
 );
 choice!(
+    Directions = fam::Directions {
+        /// The way of its alpha flows: as the slides count.
+        OneWay,
+        /// The way back too, as PBRs are set.
+        Both,
+    }
+);
+choice!(
     Duplicates = fam::Duplicates {
         /// A flow seen by several exporters counts once.
         Once,
@@ -166,6 +174,10 @@ pub struct Switches {
     /// From when on an entry redirects.
     #[arg(long, value_enum, default_value = "next-day")]
     credit: Credit,
+    /// Which way an entry redirects: sizes, effectiveness, what is installed, beta traffic, --emit.
+    /// Sizes are told the other way too.
+    #[arg(long, value_enum, default_value = "one-way")]
+    directions: Directions,
     /// What a flow seen by several exporters counts.
     #[arg(long, value_enum, default_value = "once")]
     duplicates: Duplicates,
@@ -253,6 +265,7 @@ impl Switches {
             bytes: self.bytes.into(),
             refresh: self.refresh.into(),
             credit: self.credit.into(),
+            directions: self.directions.into(),
             duplicates: self.duplicates.into(),
             exporters,
             egress_from: self.egress_from.into(),

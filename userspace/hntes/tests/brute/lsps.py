@@ -119,6 +119,9 @@ def shares(row, columns):
 def beta(study):
     whole, days, usage = [], [], []
     lsps = {flow["lsp"] for flow in study.flows}
+    if study.s["directions"] == "both":
+        lsps |= {(address(egress), str(ingress)) for ingress, egress in lsps
+                 if egress != "unknown" and not egress.startswith("if")}
     bin_ns = round(study.s["utilisation_bin"] * SECOND)
     for v4 in (24, 32):
         for aging in study.s["aging"]:

@@ -246,6 +246,44 @@ fn tables_are_beside_the_page() {
     }
 }
 
+/// Reverses are in the sizes, and in the figure that shows them, if entries stand for both directions.
+#[test]
+fn sizes_are_told_both_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("records.csv");
+    fs::write(&file, RECORDS).unwrap();
+    for (directions, size, said) in
+        [("one-way", "2", "One way, as the slides count"), ("both", "4", "with their reverses")]
+    {
+        let out = dir.path().join(directions);
+        let switch = format!("--directions={directions}");
+        report(&out, std::slice::from_ref(&file), &["--h=1000", "--aging=never", &switch]);
+        let sizes = from_csv(&out, "table_sizes");
+        let of = |name: &str| value(&sizes, &[("width", "/24")], name);
+        for (name, expected) in [
+            ("largest", size),
+            ("last", size),
+            ("last_one_way", "2"),
+            ("largest_one_way", "2"),
+            ("last_both_ways", "4"),
+            ("largest_both_ways", "4"),
+            // Of four days the first has none.
+            ("mean_one_way", "1.5"),
+            ("mean_both_ways", "3"),
+        ] {
+            assert_eq!(of(name), expected, "{name}, {directions}");
+        }
+        let flows = from_csv(&out, "prefix_flows");
+        let of = |name: &str| value(&flows, &[("width", "/24")], name);
+        assert_eq!((of("prefix_flows"), of("both_ways")), ("3".to_owned(), "6".to_owned()));
+        let html = fs::read_to_string(out.join("report.html")).unwrap();
+        let (_, figure) = html.split_once("id=\"table-size-by-aging\"").unwrap();
+        let (figure, _) = figure.split_once("</figure>").unwrap();
+        assert!(figure.contains(said), "{directions}");
+        assert!(figure.contains(&format!("aging never: {size} at the end")), "{directions}");
+    }
+}
+
 /// The two figures of the verdict, from the raw flows: percent of alpha bytes of networks that come
 /// again after 30 days, and percent of late networks that are new.
 fn stability(out: &Path) -> (f64, f64) {
