@@ -3,7 +3,8 @@
 //!
 //! The calculations are [`telesteer_fam`]'s. Here is what reads and writes:
 //!
-//! - [`schema`], [`input`], [`lists`]: flow records in files, ours and others'; other lists.
+//! - [`schema`], [`input`]: flow records in files, ours and others'; [`lists`], [`capacities`]: what is
+//!   given beside them.
 //! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
 //! - [`report`]: results as a page with figures and a verdict.
 //! - [`state`]: days kept between runs.
@@ -12,6 +13,7 @@
 //! - [`cryptopan`]: addresses made anonymous.
 //! - [`cmd`]: the verbs of the program.
 
+pub mod capacities;
 pub mod cmd;
 pub mod cryptopan;
 pub mod emit;

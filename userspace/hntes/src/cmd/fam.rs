@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes fam`: the analysis.
 
+use crate::capacities::{Capacities, bits};
 use crate::cmd::switches::Switches;
 use crate::cmd::{assume, remarks};
 use crate::emit;
@@ -12,11 +13,14 @@ use crate::tables::{self, Table};
 use crate::watch::{Watch, octets};
 use crate::work::{Engine, Work};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
-use telesteer_fam::reading::Refresh;
+use telesteer_fam::day::RawFlow;
+use telesteer_fam::lsp::Lsp;
+use telesteer_fam::reading::{Directions, Refresh};
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::{Reading, Width};
 
@@ -61,9 +65,13 @@ pub struct Args {
     /// Data doors: lines of PREFIX NAME [PORT,PORT...].
     #[arg(long, value_name = "FILE")]
     doors: Option<PathBuf>,
-    /// Capacity of an LSP in bit/s.
-    #[arg(long, value_name = "BPS")]
+    /// Capacity of an LSP in bit/s, such as 10000000000 or 10G: for the time above 50, 80 and 100 % of it.
+    #[arg(long, value_name = "BPS", value_parser = bits)]
     capacity: Option<u64>,
+    /// Capacities of LSPs: lines of INGRESS EGRESS BPS, routers as the tables name them. Of those left
+    /// out --capacity says it.
+    #[arg(long, value_name = "FILE")]
+    capacities: Option<PathBuf>,
     /// Write the PBR table and the LSPs for the control side.
     #[arg(long, value_name = "DIR")]
     emit: Option<PathBuf>,
@@ -103,6 +111,7 @@ pub fn run(args: &Args) -> Result<()> {
 pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
     let reading = args.reading()?;
     let assume = args.assume()?;
+    let capacities = Capacities::new(args.capacities.as_deref(), args.capacity)?;
     if args.files.is_empty() && args.state.is_none() {
         bail!("no files, and no --state to take days from");
     }
@@ -112,7 +121,7 @@ pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
     let files = &sources.files;
     let mut work = Work::new(files, &args.engine, args.memory, &assume, args.threads, &watch)?;
     loop {
-        match args.analyse(&work, &reading) {
+        match args.analyse(&work, &reading, &capacities) {
             Err(error) if work.set_aside(&error) => {}
             Err(error) => return Err(error),
             Ok(mut tables) => {
@@ -125,6 +134,17 @@ pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
 
 fn first_width(reading: &Reading) -> Width {
     reading.widths.first().copied().unwrap_or(Width::NET)
+}
+
+/// The LSPs that alpha flows ask for, and their reverses if entries stand for both directions.
+fn lsps(days: &Days, reading: &Reading) -> BTreeSet<Lsp> {
+    let flows = days.values().flat_map(|day| &day.flows);
+    let mut lsps: BTreeSet<Lsp> = flows.map(RawFlow::lsp).collect();
+    if reading.directions == Directions::Both {
+        let back: Vec<Lsp> = lsps.iter().filter_map(|lsp| lsp.reverse()).collect();
+        lsps.extend(back);
+    }
+    lsps
 }
 
 impl Args {
@@ -144,10 +164,17 @@ impl Args {
     }
 
     /// All tables.
-    fn analyse(&self, work: &Work<'_>, reading: &Reading) -> Result<Vec<Table>> {
+    fn analyse(
+        &self,
+        work: &Work<'_>,
+        reading: &Reading,
+        capacities: &Capacities,
+    ) -> Result<Vec<Table>> {
         let mut found = work.read(reading)?;
         let (days, stayed) = self.kept(std::mem::take(&mut found.days), work.assume(), reading)?;
+        let known = lsps(&days, reading);
         remarks::say(&found.reports, &days, &stayed, reading);
+        remarks::of_capacities(capacities, &known);
         let traffic = self.traffic(work, &days, reading)?;
         let histories: Vec<PairHistory> =
             reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
@@ -179,6 +206,7 @@ impl Args {
             tables::redirect::new_flows(&aged),
             tables::flows::lsp_months(&days, reading),
             tables::state::stayed(&stayed, reading),
+            tables::beta::unused_capacities(capacities, &known),
         ];
         all.extend(tables::flows::simultaneous(&days, reading));
         all.extend(tables::flows::shapes(&days));
@@ -188,7 +216,7 @@ impl Args {
         if !self.alpha_only && !self.files.is_empty() {
             let beta = work.beta(&found, &days, aged, reading)?;
             all.extend(tables::beta::redirected(&beta, reading));
-            all.push(tables::beta::utilisation(&beta, reading, self.capacity));
+            all.push(tables::beta::utilisation(&beta, reading, capacities));
         }
         if let Some(label) = &self.burst {
             let day = reading.calendar.parse(label);

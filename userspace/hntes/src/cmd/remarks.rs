@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is said on standard error about the files and the days of a run.
 
+use crate::capacities::Capacities;
 use crate::input::FileReport;
 use crate::input::source::{Again, Sources};
 use crate::state::Kept;
+use std::collections::BTreeSet;
 use telesteer_engine::notes::Oddity;
 use telesteer_fam::Reading;
+use telesteer_fam::lsp::Lsp;
 use telesteer_fam::series::{Days, range};
 
 /// Most remarks of one kind; the others are counted.
@@ -32,6 +35,16 @@ pub(super) fn of_sources(sources: &Sources) {
             eprintln!("hntes: {name} is a pipe: {octets} octets are copied to be read again");
         }
     }
+}
+
+/// Of capacities without their LSP, and of LSPs without their capacity.
+pub(super) fn of_capacities(capacities: &Capacities, known: &BTreeSet<Lsp>) {
+    let unused = capacities.unused(known).into_iter();
+    let unused = unused.map(|(lsp, _)| format!("--capacities: no alpha flow asks for LSP {lsp}"));
+    tell(unused, "unused_capacities");
+    let missing = capacities.missing(known).into_iter();
+    let missing = missing.map(|lsp| format!("--capacities: none is listed of LSP {lsp}"));
+    tell(missing, "lsp_utilisation");
 }
 
 /// Says what a run would be misread without.
