@@ -8,7 +8,7 @@
 //! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
 //! - [`report`]: results as a page with figures and a verdict.
 //! - [`state`]: days kept between runs.
-//! - [`work`], [`watch`]: who goes over the records, and who watches that.
+//! - [`work`], [`exporters`], [`watch`]: who goes over the records, whose they are, and who watches that.
 //! - [`generate`], [`rng`]: workloads whose truth is known.
 //! - [`cryptopan`]: addresses made anonymous.
 //! - [`cmd`]: the verbs of the program.
@@ -17,6 +17,7 @@ pub mod capacities;
 pub mod cmd;
 pub mod cryptopan;
 pub mod emit;
+pub mod exporters;
 pub mod generate;
 pub mod input;
 pub mod lists;

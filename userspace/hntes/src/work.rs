@@ -2,12 +2,14 @@
 //! The passes over all records: by an engine where files allow it, row by row where they do not. What
 //! comes out is the same.
 
+use crate::exporters;
 use crate::input::passes::Passes;
 use crate::input::source::Source;
 use crate::input::{Assume, FileReport, Format};
 use crate::watch::Watch;
 use anyhow::{Error, Result, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::str::FromStr;
 use telesteer_engine::notes::Notes;
 use telesteer_engine::stored::{self, Stored};
@@ -122,7 +124,7 @@ impl<'w> Work<'w> {
 
     /// Whether the run may be tried again, files that the engine failed at being left to the reader of
     /// rows. Every try leaves at least one more.
-    pub fn set_aside(&mut self, error: &Error) -> bool {
+    fn set_aside(&mut self, error: &Error) -> bool {
         use telesteer_engine::Error::{File, Query, Sampling, Stopped};
         let all = |work: &mut Self| {
             work.rows.append(&mut work.taken);
@@ -147,6 +149,16 @@ impl<'w> Work<'w> {
         }
         eprintln!("hntes: {error:#}; read row by row");
         true
+    }
+
+    /// Tries a step until no file is left that the engine fails at.
+    pub fn try_all<T>(&mut self, step: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        loop {
+            match step(self) {
+                Err(error) if self.set_aside(&error) => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// What the files do not say themselves.
@@ -200,6 +212,16 @@ impl<'w> Work<'w> {
         let new = || pass.clone();
         let (traffic, _) = self.pass("traffic", &pick, new, see, see, TrafficPass::merge)?;
         Ok(traffic.finish())
+    }
+
+    /// Every router with a record, whether the reading counts it or not.
+    pub fn exporters(&self) -> Result<BTreeSet<IpAddr>> {
+        self.watch.begin("exporters", None);
+        let files: Vec<&Source> = self.rows.iter().map(|at| &self.files[*at]).collect();
+        let mut found = exporters::of_rows(&self.passes(&files))?;
+        found.extend(exporters::of_columns(&self.engine_run(&self.tick()))?);
+        self.watch.end();
+        Ok(found)
     }
 
     /// The third pass: beta traffic beside the alpha flows of `days`.
@@ -272,6 +294,10 @@ impl<'w> Work<'w> {
         Run { files: &self.stored, assumed: &self.assumed, threads: self.threads, tick }
     }
 
+    fn passes<'p>(&'p self, files: &'p [&'p Source]) -> Passes<'p> {
+        Passes { files, assume: self.assume, threads: self.threads, watch: self.watch }
+    }
+
     /// One pass: all rows of the files that are read so, those of `pick` of the others. Reports are of
     /// the former, with their numbers.
     fn pass<P: Send>(
@@ -286,9 +312,7 @@ impl<'w> Work<'w> {
         let known = self.stored.iter().map(|file| file.rows).sum();
         self.watch.begin(name, self.rows.is_empty().then_some(known));
         let files: Vec<&Source> = self.rows.iter().map(|at| &self.files[*at]).collect();
-        let passes =
-            Passes { files: &files, assume: self.assume, threads: self.threads, watch: self.watch };
-        let (mut state, reports) = passes.run(&new, observe, &merge)?;
+        let (mut state, reports) = self.passes(&files).run(&new, observe, &merge)?;
         if !self.stored.is_empty() {
             let tick = self.tick();
             let run = self.engine_run(&tick);
@@ -329,9 +353,7 @@ fn sql(
 /// Every prefix flow with an alpha flow on any day, of all widths; with its reverse if entries stand for
 /// both.
 fn pairs(days: &Days, reading: &Reading) -> Vec<PrefixFlow> {
-    let back = |pair: PrefixFlow| {
-        (reading.directions == Directions::Both).then(|| pair.reverse())
-    };
+    let back = |pair: PrefixFlow| (reading.directions == Directions::Both).then(|| pair.reverse());
     let all = reading.widths.iter().flat_map(|width| PairHistory::new(days, *width).all());
     all.flat_map(|pair| std::iter::once(pair).chain(back(pair))).collect()
 }

@@ -2,8 +2,9 @@
 //! `hntes fam`: the analysis.
 
 use crate::capacities::{Capacities, bits};
+use crate::cmd::output::Output;
 use crate::cmd::switches::Switches;
-use crate::cmd::{assume, remarks};
+use crate::cmd::{assume, each, remarks};
 use crate::emit;
 use crate::input::Assume;
 use crate::input::source::Sources;
@@ -14,9 +15,8 @@ use crate::watch::{Watch, octets};
 use crate::work::{Engine, Work};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
 use telesteer_fam::day::RawFlow;
 use telesteer_fam::lsp::Lsp;
@@ -41,21 +41,18 @@ pub struct Args {
     /// Ages to try: intervals without alpha flows after which an entry goes, or `never`.
     #[arg(long, value_delimiter = ',', default_value = "7,14,30,never")]
     aging: Vec<Aging>,
+    /// Analyse each router's records alone too, beside all of them together, where a flow that several
+    /// saw counts once. Reads the records once more for each.
+    #[arg(long, conflicts_with = "exporter")]
+    each_exporter: bool,
     /// Keep days here, and take those from here that the files do not have.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Replace days there even by fewer records than they were made of.
     #[arg(long, requires = "state")]
     replace: bool,
-    /// Print all tables as one JSON object.
-    #[arg(long)]
-    json: bool,
-    /// Write every table as NAME.csv.
-    #[arg(long, value_name = "DIR")]
-    csv: Option<PathBuf>,
-    /// Print only these tables, long ones too. A name that does not exist lists all.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    table: Vec<String>,
+    #[command(flatten)]
+    output: Output,
     /// Leave out the third pass: no beta, no utilisation.
     #[arg(long)]
     alpha_only: bool,
@@ -104,11 +101,28 @@ pub struct Args {
 
 /// Runs the analysis and prints it.
 pub fn run(args: &Args) -> Result<()> {
-    args.print(&analyse(args)?)
+    args.output.print(&analyse(args)?)
+}
+
+/// What an analysis came to.
+pub(crate) struct Outcome {
+    /// The tables of all records together.
+    pub(crate) tables: Vec<Table>,
+    /// Those of each router alone, if asked for.
+    pub(crate) each: Vec<(IpAddr, Vec<Table>)>,
+}
+
+/// Whose records an analysis is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'p> {
+    /// Days are kept here.
+    pub(super) state: Option<&'p Path>,
+    /// Nothing is said, decomposed or emitted: that is done for all of them together.
+    pub(super) alone: bool,
 }
 
 /// Runs the analysis.
-pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
+pub(crate) fn analyse(args: &Args) -> Result<Outcome> {
     let reading = args.reading()?;
     let assume = args.assume()?;
     let capacities = Capacities::new(args.capacities.as_deref(), args.capacity)?;
@@ -120,16 +134,17 @@ pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
     let watch = Watch::new(args.memory);
     let files = &sources.files;
     let mut work = Work::new(files, &args.engine, args.memory, &assume, args.threads, &watch)?;
-    loop {
-        match args.analyse(&work, &reading, &capacities) {
-            Err(error) if work.set_aside(&error) => {}
-            Err(error) => return Err(error),
-            Ok(mut tables) => {
-                tables.push(tables::input::named_again(&sources.again));
-                return Ok(tables);
-            }
-        }
+    let part = Part { state: args.state.as_deref(), alone: false };
+    let mut tables = work.try_all(|work| args.analyse(work, &reading, part, &capacities))?;
+    tables.push(tables::input::named_again(&sources.again));
+    if !args.each_exporter {
+        return Ok(Outcome { tables, each: Vec::new() });
     }
+    let each = each::tables(&mut work, &reading, part.state, |work, reading, part| {
+        args.analyse(work, reading, part, &capacities)
+    })?;
+    tables.push(each::beside(&tables, &each));
+    Ok(Outcome { tables, each })
 }
 
 fn first_width(reading: &Reading) -> Width {
@@ -153,28 +168,32 @@ impl Args {
         &self.files
     }
 
+    /// How tables are printed.
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
+    }
+
     /// The reading asked for.
     pub(crate) fn reading(&self) -> Result<Reading> {
         self.switches.reading()
     }
 
-    /// Whether tables shall be printed or written apart.
-    pub(crate) fn wants_tables(&self) -> bool {
-        self.json || self.csv.is_some() || !self.table.is_empty()
-    }
-
-    /// All tables.
+    /// All tables of a part.
     fn analyse(
         &self,
         work: &Work<'_>,
         reading: &Reading,
+        part: Part<'_>,
         capacities: &Capacities,
     ) -> Result<Vec<Table>> {
         let mut found = work.read(reading)?;
-        let (days, stayed) = self.kept(std::mem::take(&mut found.days), work.assume(), reading)?;
+        let days = std::mem::take(&mut found.days);
+        let (days, stayed) = self.kept(days, part.state, work.assume(), reading)?;
         let known = lsps(&days, reading);
-        remarks::say(&found.reports, &days, &stayed, reading);
-        remarks::of_capacities(capacities, &known);
+        if !part.alone {
+            remarks::say(&found.reports, &days, &stayed, reading);
+            remarks::of_capacities(capacities, &known);
+        }
         let traffic = self.traffic(work, &days, reading)?;
         let histories: Vec<PairHistory> =
             reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
@@ -218,6 +237,9 @@ impl Args {
             all.extend(tables::beta::redirected(&beta, reading));
             all.push(tables::beta::utilisation(&beta, reading, capacities));
         }
+        if part.alone {
+            return Ok(all);
+        }
         if let Some(label) = &self.burst {
             let day = reading.calendar.parse(label);
             let day = day.with_context(|| format!("--burst {label}: no such interval"))?;
@@ -231,8 +253,14 @@ impl Args {
     }
 
     /// The days as they are kept, where they are, and those that stayed as they were.
-    fn kept(&self, days: Days, assume: &Assume, reading: &Reading) -> Result<(Days, Vec<Kept>)> {
-        let Some(dir) = &self.state else { return Ok((days, Vec::new())) };
+    fn kept(
+        &self,
+        days: Days,
+        state: Option<&Path>,
+        assume: &Assume,
+        reading: &Reading,
+    ) -> Result<(Days, Vec<Kept>)> {
+        let Some(dir) = state else { return Ok((days, Vec::new())) };
         let state = State::open(dir, &Basis::new(reading, self.switches.zone(), assume))?;
         let stayed = state.store(&days, reading, self.replace)?;
         Ok((state.load(reading)?, stayed))
@@ -254,7 +282,7 @@ impl Args {
 
     fn emit(
         &self,
-        dir: &std::path::Path,
+        dir: &Path,
         days: &Days,
         histories: &[PairHistory],
         traffic: &Traffic,
@@ -285,34 +313,5 @@ impl Args {
         let path = emit::write(dir, &emitted)?;
         eprintln!("hntes: {} entries in {}", emitted.entries.len(), path.display());
         Ok(())
-    }
-
-    /// Prints the tables as asked for.
-    pub(crate) fn print(&self, all: &[Table]) -> Result<()> {
-        if let Some(dir) = &self.csv {
-            tables::write_csv(all, dir).with_context(|| format!("writing to {}", dir.display()))?;
-        }
-        if let Some(name) = self.table.iter().find(|name| all.iter().all(|t| t.name != **name)) {
-            let names: Vec<_> = all.iter().map(|table| table.name).collect();
-            bail!("--table {name}: no such table; there are {}", names.join(", "));
-        }
-        let asked = |table: &&Table| self.table.iter().any(|name| name == table.name);
-        let text = if self.json {
-            let picked: Vec<Table> =
-                all.iter().filter(|t| self.table.is_empty() || asked(t)).cloned().collect();
-            format!("{}\n", tables::to_json(&picked))
-        } else {
-            let short = |table: &&Table| !table.long && !table.rows.is_empty();
-            let picked = all.iter().filter(|table| match self.table.is_empty() {
-                true => short(table),
-                false => asked(table),
-            });
-            picked.map(Table::to_text).collect::<Vec<_>>().join("\n")
-        };
-        match std::io::stdout().lock().write_all(text.as_bytes()) {
-            // Whoever read had enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            other => other.context("writing to standard output"),
-        }
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes report`: the analysis as a page.
 
-use crate::cmd::fam;
+use crate::cmd::fam::{self, Outcome};
+use crate::cmd::output::write_csv;
 use crate::report::origin::Origin;
 use crate::report::view::View;
 use crate::report::{Report, page};
@@ -27,18 +28,23 @@ pub struct Args {
 
 /// Writes the page; prints the verdict, or the tables if they are asked for.
 pub fn run(args: &Args) -> Result<()> {
+    let Args { fam: args, out, truth } = args;
     // Nothing is beside a pipe.
-    let files = args.fam.files().iter().filter(|path| path.is_file() || path.is_dir());
-    let origin = Origin::find(args.truth.as_deref(), &files.cloned().collect::<Vec<_>>())?;
-    let reading = in_words(&args.fam.reading()?)?;
-    let tables = fam::analyse(&args.fam)?;
-    let report = Report::new(&tables, origin, reading);
-    let path = report.write(&args.out)?;
-    eprintln!("hntes: the report is {}", path.display());
-    if args.fam.wants_tables() {
-        return args.fam.print(&tables);
+    let files = args.files().iter().filter(|path| path.is_file() || path.is_dir());
+    let origin = Origin::find(truth.as_deref(), &files.cloned().collect::<Vec<_>>())?;
+    let reading = in_words(&args.reading()?)?;
+    let outcome = fam::analyse(args)?;
+    let Outcome { tables, each } = &outcome;
+    let report = Report::new(tables, origin, reading);
+    let path = report.write(out)?;
+    if !each.is_empty() {
+        write_csv(&outcome, out)?;
     }
-    if let Some((_, sentence)) = page::verdict_line(View::new(&tables)) {
+    eprintln!("hntes: the report is {}", path.display());
+    if args.output().wants_tables() {
+        return args.output().print(&outcome);
+    }
+    if let Some((_, sentence)) = page::verdict_line(View::new(tables)) {
         println!("{sentence}");
     }
     Ok(())

@@ -203,6 +203,7 @@ fn no_switch_is_forgotten() {
         "alpha_only",
         "burst",
         "csv",
+        "each_exporter",
         "emit",
         "engine",
         "json",

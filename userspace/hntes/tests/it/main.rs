@@ -21,6 +21,7 @@ mod plans;
 mod profiles;
 mod program;
 mod report;
+mod routers;
 mod sampling;
 mod slides;
 mod sources;
