@@ -21,6 +21,7 @@ use telesteer_fam::{FiveTuple, Prefix, Record};
 /// Replace addresses so that prefixes stay prefixes, under a key. Every result but the addresses
 /// stays the same. Exits with 1 if some file could not be read or written whole; the others are done.
 #[derive(clap::Args, Debug)]
+#[command(after_help = HELP)]
 pub struct Args {
     /// Files of flow records in any form that `fam` reads, folders of them, or - for standard input.
     #[arg(required = true, value_name = "FILE|DIR|-")]
@@ -45,7 +46,7 @@ pub struct Args {
     #[arg(long)]
     routers: bool,
     /// Folder for the files, under their names, as CSV. A name that comes again gets a number.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Exporter of records that name none.
     #[arg(long, value_name = "ADDR")]
@@ -54,6 +55,16 @@ pub struct Args {
     #[arg(long, value_name = "[ADDR=]N")]
     assume_sampling: Vec<String>,
 }
+
+const HELP: &str = "\
+Examples:
+  hntes anonymise --make-key --key site.key --out hidden flows       the first time
+  hntes anonymise --key site.key --routers --doors doors.list --out hidden2 flows
+  hntes fam hidden                                                   the same figures, other addresses
+
+Keep the key: with it, and only with it, the same addresses come out again. The output is CSV.
+Exit: 0 all written; 1 some file could not be read or written whole, the others are there; 2 could not run,
+nothing is written.";
 
 /// Who hides what.
 struct Hider<'a> {

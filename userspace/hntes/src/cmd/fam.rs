@@ -26,6 +26,7 @@ use telesteer_fam::{Reading, Width};
 
 /// Find alpha flows in flow records; say what tables learnt from them would redirect.
 #[derive(clap::Args, Debug)]
+#[command(after_help = HELP)]
 pub struct Args {
     /// Files of flow records: Parquet (telesteer collect --parquet), CSV (ours or nfdump's), lines of
     /// JSON (pmacct, goflow2, telesteer), IPFIX messages, captures of NetFlow v9 and IPFIX datagrams. What
@@ -39,7 +40,7 @@ pub struct Args {
     #[command(flatten)]
     switches: Switches,
     /// Ages to try: intervals without alpha flows after which an entry goes, or `never`.
-    #[arg(long, value_delimiter = ',', default_value = "7,14,30,never")]
+    #[arg(long, value_delimiter = ',', default_value = "7,14,30,never", value_name = "AGE")]
     aging: Vec<Aging>,
     /// Analyse each router's records alone too, beside all of them together, where a flow that several
     /// saw counts once. Reads the records once more for each.
@@ -98,6 +99,25 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", value_parser = octets)]
     memory: Option<u64>,
 }
+
+const HELP: &str = "\
+Examples:
+  hntes fam flows                                    what telesteer collect --parquet flows stored
+  TZ=UTC nfdump -R /var/nfdump -o csv | hntes fam --assume-sampling 1000 -
+  hntes fam --h 500000000 --zone Europe/Berlin --table series *.csv
+  hntes fam --state days --emit control flows/date=2026-11-26     a day more, and its table for routers
+  hntes fam --each-exporter --json flows             all routers together, and each alone
+
+Units: bytes are octets scaled by sampling, a GB is 10^9 bytes; columns end in their unit (_s, _h, _bps,
+_percent). Intervals are days of --zone unless --hourly.
+
+Where a collector has the flows already, let it pass the raw datagrams on to `telesteer collect --parquet
+DIR`, or capture them (tcpdump -w FILE). docs/inputs.md has the commands, and those for nfdump, pmacct and
+goflow2.
+
+Standard output has the tables, standard error what could not be read, or is odd.
+Exit: 0 analysed, though some of the files may have been left out, which is said; 1 is not used; 2 could not
+run: wrong arguments, no file that can be read, too little memory.";
 
 /// Runs the analysis and prints it.
 pub fn run(args: &Args) -> Result<()> {

@@ -14,6 +14,7 @@ use telesteer_fam::Reading;
 /// Analyse as `fam` does, and write a page with figures, a verdict on the hypothesis behind the
 /// tables, and every table as CSV and JSON beside it.
 #[derive(clap::Args, Debug)]
+#[command(after_help = HELP)]
 pub struct Args {
     #[command(flatten)]
     fam: fam::Args,
@@ -25,6 +26,18 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
 }
+
+const HELP: &str = "\
+Examples:
+  hntes report flows --out report                    then open report/report.html
+  hntes report --doors doors.list --capacities lsps.list --out report flows
+  hntes generate --profile renumbered --out w && hntes report w --out false
+
+With --each-exporter the page is about all routers together; tables of each are beside it in exporter-ADDR.
+Standard output has the verdict on the hypothesis in a sentence, or the tables that --json or --table
+asks for.
+Exit: 0 written, whatever the verdict; 1 is not used; 2 could not run: wrong arguments, no file that can
+be read.";
 
 /// Writes the page; prints the verdict, or the tables if they are asked for.
 pub fn run(args: &Args) -> Result<()> {

@@ -16,6 +16,7 @@ mod emit;
 mod engines;
 mod faults;
 mod forms;
+mod help;
 mod parquet;
 mod plans;
 mod profiles;
