@@ -27,4 +27,5 @@ mod sampling;
 mod slides;
 mod sources;
 mod switches;
+mod tools;
 mod workload;
