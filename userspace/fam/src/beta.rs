@@ -10,7 +10,7 @@ use crate::day::{AlphaDay, RawFlow};
 use crate::detect::Report;
 use crate::key::{FiveTuple, PrefixFlow};
 use crate::lsp::{self, Lsp};
-use crate::reading::{Duplicates, Reading};
+use crate::reading::{Directions, Duplicates, Reading};
 use crate::record::Record;
 use crate::screen;
 use crate::series::{Days, range};
@@ -44,7 +44,12 @@ impl<'d> Plan<'d> {
             .iter()
             .map(|(day, alpha)| (*day, alpha.flows.iter().map(|flow| flow.key).collect()))
             .collect();
-        let lsps = days.values().flat_map(|day| day.flows.iter().map(RawFlow::lsp)).collect();
+        let mut lsps: HashSet<Lsp> =
+            days.values().flat_map(|day| day.flows.iter().map(RawFlow::lsp)).collect();
+        if reading.directions == Directions::Both {
+            let back: Vec<Lsp> = lsps.iter().filter_map(|lsp| lsp.reverse()).collect();
+            lsps.extend(back);
+        }
         Self { reading, days, policies, alpha, busy, lsps }
     }
 }

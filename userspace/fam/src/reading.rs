@@ -104,6 +104,17 @@ pub enum Credit {
     SameDay,
 }
 
+/// Which traffic an entry redirects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Directions {
+    /// That of its prefix flow: as the slides count.
+    #[default]
+    OneWay,
+    /// That of the reverse prefix flow too: as PBRs are set.
+    Both,
+}
+
 /// What a raw flow seen by several exporters counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,6 +185,8 @@ pub struct Reading {
     pub refresh: Refresh,
     /// From when on entries redirect.
     pub credit: Credit,
+    /// Which traffic entries redirect.
+    pub directions: Directions,
     /// What a flow seen by several exporters counts.
     pub duplicates: Duplicates,
     /// Whose records count.
@@ -209,6 +222,7 @@ impl Default for Reading {
             bytes: Bytes::default(),
             refresh: Refresh::default(),
             credit: Credit::default(),
+            directions: Directions::default(),
             duplicates: Duplicates::default(),
             exporters: Exporters::default(),
             egress_from: EgressFrom::default(),

@@ -2,12 +2,14 @@
 //! The passes over all records: by an engine where files allow it, row by row where they do not. What
 //! comes out is the same.
 
+use crate::exporters;
 use crate::input::passes::Passes;
+use crate::input::source::Source;
 use crate::input::{Assume, FileReport, Format};
 use crate::watch::Watch;
 use anyhow::{Error, Result, bail};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::str::FromStr;
 use telesteer_engine::notes::Notes;
 use telesteer_engine::stored::{self, Stored};
@@ -16,6 +18,7 @@ use telesteer_fam::aging::{Aged, Policy, Traffic};
 use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
 use telesteer_fam::burst::{BurstPass, Connections};
 use telesteer_fam::day::Gather;
+use telesteer_fam::reading::Directions;
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
@@ -55,7 +58,7 @@ impl FromStr for Engine {
 
 /// The files of a run and who reads them.
 pub struct Work<'w> {
-    files: &'w [PathBuf],
+    files: &'w [Source],
     /// Numbers of files that are read row by row.
     rows: Vec<usize>,
     /// Numbers of files that the engine takes.
@@ -83,7 +86,7 @@ pub struct Found {
 impl<'w> Work<'w> {
     /// Looks which files the engine can take.
     pub fn new(
-        files: &'w [PathBuf],
+        files: &'w [Source],
         engine: &Engine,
         memory: Option<u64>,
         assume: &'w Assume,
@@ -91,9 +94,9 @@ impl<'w> Work<'w> {
         watch: &'w Watch,
     ) -> Result<Self> {
         let (mut rows, mut taken, mut stored) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, path) in files.iter().enumerate() {
-            let parquet = *engine != Engine::Rows && path.extension() == Some("parquet".as_ref());
-            match parquet.then(|| stored::look(path)) {
+        for (number, Source { at, .. }) in files.iter().enumerate() {
+            let parquet = *engine != Engine::Rows && at.extension() == Some("parquet".as_ref());
+            match parquet.then(|| stored::look(at)) {
                 Some(Ok(file)) => {
                     taken.push(number);
                     stored.push(file);
@@ -121,7 +124,7 @@ impl<'w> Work<'w> {
 
     /// Whether the run may be tried again, files that the engine failed at being left to the reader of
     /// rows. Every try leaves at least one more.
-    pub fn set_aside(&mut self, error: &Error) -> bool {
+    fn set_aside(&mut self, error: &Error) -> bool {
         use telesteer_engine::Error::{File, Query, Sampling, Stopped};
         let all = |work: &mut Self| {
             work.rows.append(&mut work.taken);
@@ -146,6 +149,16 @@ impl<'w> Work<'w> {
         }
         eprintln!("hntes: {error:#}; read row by row");
         true
+    }
+
+    /// Tries a step until no file is left that the engine fails at.
+    pub fn try_all<T>(&mut self, step: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        loop {
+            match step(self) {
+                Err(error) if self.set_aside(&error) => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// What the files do not say themselves.
@@ -199,6 +212,16 @@ impl<'w> Work<'w> {
         let new = || pass.clone();
         let (traffic, _) = self.pass("traffic", &pick, new, see, see, TrafficPass::merge)?;
         Ok(traffic.finish())
+    }
+
+    /// Every router with a record, whether the reading counts it or not.
+    pub fn exporters(&self) -> Result<BTreeSet<IpAddr>> {
+        self.watch.begin("exporters", None);
+        let files: Vec<&Source> = self.rows.iter().map(|at| &self.files[*at]).collect();
+        let mut found = exporters::of_rows(&self.passes(&files))?;
+        found.extend(exporters::of_columns(&self.engine_run(&self.tick()))?);
+        self.watch.end();
+        Ok(found)
     }
 
     /// The third pass: beta traffic beside the alpha flows of `days`.
@@ -271,6 +294,10 @@ impl<'w> Work<'w> {
         Run { files: &self.stored, assumed: &self.assumed, threads: self.threads, tick }
     }
 
+    fn passes<'p>(&'p self, files: &'p [&'p Source]) -> Passes<'p> {
+        Passes { files, assume: self.assume, threads: self.threads, watch: self.watch }
+    }
+
     /// One pass: all rows of the files that are read so, those of `pick` of the others. Reports are of
     /// the former, with their numbers.
     fn pass<P: Send>(
@@ -284,10 +311,8 @@ impl<'w> Work<'w> {
     ) -> Result<(P, Vec<(usize, FileReport)>)> {
         let known = self.stored.iter().map(|file| file.rows).sum();
         self.watch.begin(name, self.rows.is_empty().then_some(known));
-        let files: Vec<PathBuf> = self.rows.iter().map(|at| self.files[*at].clone()).collect();
-        let passes =
-            Passes { files: &files, assume: self.assume, threads: self.threads, watch: self.watch };
-        let (mut state, reports) = passes.run(&new, observe, &merge)?;
+        let files: Vec<&Source> = self.rows.iter().map(|at| &self.files[*at]).collect();
+        let (mut state, reports) = self.passes(&files).run(&new, observe, &merge)?;
         if !self.stored.is_empty() {
             let tick = self.tick();
             let run = self.engine_run(&tick);
@@ -325,10 +350,12 @@ fn sql(
     Ok(Some(Sql::new(place, threads)?))
 }
 
-/// Every prefix flow with an alpha flow on any day, of all widths.
+/// Every prefix flow with an alpha flow on any day, of all widths; with its reverse if entries stand for
+/// both.
 fn pairs(days: &Days, reading: &Reading) -> Vec<PrefixFlow> {
-    let widths = reading.widths.iter();
-    widths.flat_map(|width| PairHistory::new(days, *width).all()).collect()
+    let back = |pair: PrefixFlow| (reading.directions == Directions::Both).then(|| pair.reverse());
+    let all = reading.widths.iter().flat_map(|width| PairHistory::new(days, *width).all());
+    all.flat_map(|pair| std::iter::once(pair).chain(back(pair))).collect()
 }
 
 impl FileReport {

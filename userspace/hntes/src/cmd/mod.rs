@@ -3,8 +3,10 @@
 
 pub mod anonymise;
 mod assume;
+mod each;
 pub mod fam;
 pub mod generate;
+mod output;
 mod remarks;
 pub mod report;
 pub mod switches;

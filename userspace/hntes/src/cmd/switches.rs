@@ -100,6 +100,14 @@ choice!(
     }
 );
 choice!(
+    Directions = fam::Directions {
+        /// The way of its alpha flows: as the slides count.
+        OneWay,
+        /// The way back too, as PBRs are set.
+        Both,
+    }
+);
+choice!(
     Duplicates = fam::Duplicates {
         /// A flow seen by several exporters counts once.
         Once,
@@ -124,13 +132,13 @@ const ZONE_END_S: i64 = 4_102_444_800;
 #[command(next_help_heading = "Reading")]
 pub struct Switches {
     /// H: bytes that an alpha report exceeds. A GB is 10^9 bytes.
-    #[arg(long, default_value_t = 1_000_000_000)]
+    #[arg(long, default_value_t = 1_000_000_000, value_name = "BYTES")]
     h: u64,
     /// T in seconds.
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     t: f64,
     /// Seconds by which a report may be longer than T and still count as one of T.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
     grace: f64,
     /// What makes a report an alpha report.
     #[arg(long, value_enum, default_value = "report")]
@@ -155,7 +163,7 @@ pub struct Switches {
     #[arg(long, value_enum, default_value = "ratio-of-sums")]
     mean: Mean,
     /// First intervals that do not count in effectiveness.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_name = "INTERVALS")]
     warm_up: u32,
     /// Which bytes effectiveness is about.
     #[arg(long, value_enum, default_value = "alpha-reports")]
@@ -166,13 +174,17 @@ pub struct Switches {
     /// From when on an entry redirects.
     #[arg(long, value_enum, default_value = "next-day")]
     credit: Credit,
+    /// Which way an entry redirects: sizes, effectiveness, what is installed, beta traffic, --emit.
+    /// Sizes are told the other way too.
+    #[arg(long, value_enum, default_value = "one-way")]
+    directions: Directions,
     /// What a flow seen by several exporters counts.
     #[arg(long, value_enum, default_value = "once")]
     duplicates: Duplicates,
     /// Count this exporter's records only.
-    #[arg(long, conflicts_with = "ingress")]
+    #[arg(long, conflicts_with = "ingress", value_name = "ADDR")]
     exporter: Option<IpAddr>,
-    /// Count only what came in here: EXPORTER/INTERFACE, may be given more than once.
+    /// Count only what came in here: exporter and number of the interface, may be given more than once.
     #[arg(long, value_name = "ADDR/IF")]
     ingress: Vec<String>,
     /// Where egress routers come from.
@@ -182,10 +194,10 @@ pub struct Switches {
     #[arg(long, value_name = "FILE")]
     egress: Option<PathBuf>,
     /// Seconds between reports of a flow that are still one stay in the sweep of flows.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
     adjacent: f64,
     /// Bin of LSP utilisation in seconds.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     utilisation_bin: f64,
 }
 
@@ -253,6 +265,7 @@ impl Switches {
             bytes: self.bytes.into(),
             refresh: self.refresh.into(),
             credit: self.credit.into(),
+            directions: self.directions.into(),
             duplicates: self.duplicates.into(),
             exporters,
             egress_from: self.egress_from.into(),

@@ -2,8 +2,11 @@
 //! Beta traffic in the tables, and how full the LSPs are.
 
 use super::{Cell, Table};
+use crate::capacities::Capacities;
+use std::collections::BTreeSet;
 use telesteer_fam::Reading;
 use telesteer_fam::beta::{BetaRow, TableBeta};
+use telesteer_fam::lsp::Lsp;
 
 fn percent(part: u64, whole: u64) -> Cell {
     Cell::real((whole > 0).then(|| part as f64 * 100.0 / whole as f64), 4)
@@ -76,7 +79,7 @@ pub fn redirected(tables: &[TableBeta], reading: &Reading) -> [Table; 2] {
 }
 
 /// Utilisation of every LSP under every table.
-pub fn utilisation(tables: &[TableBeta], reading: &Reading, capacity: Option<u64>) -> Table {
+pub fn utilisation(tables: &[TableBeta], reading: &Reading, capacities: &Capacities) -> Table {
     let columns = [
         "width",
         "aging",
@@ -96,11 +99,16 @@ pub fn utilisation(tables: &[TableBeta], reading: &Reading, capacity: Option<u64
         "above_50_s",
         "above_80_s",
         "above_100_s",
+        "capacity_bps",
+        "mean_percent",
+        "p95_percent",
+        "max_percent",
     ];
     let mut out = Table::new("lsp_utilisation", "how full LSPs are", &columns).long();
     for table in tables {
         let period = reading.calendar.length().saturating_mul(table.rows.len() as u64);
         for (lsp, load) in &table.loads {
+            let capacity = capacities.of(lsp);
             let usage = load.usage(period, reading.utilisation_bin, capacity);
             let head = [
                 table.policy.width.label(),
@@ -125,9 +133,23 @@ pub fn utilisation(tables: &[TableBeta], reading: &Reading, capacity: Option<u64
                 Some(times) => times.map(Cell::seconds),
                 None => [Cell::None, Cell::None, Cell::None],
             };
+            let share = |bps: u64| capacity.map_or(Cell::None, |capacity| percent(bps, capacity));
+            let shares = [usage.mean_bps, usage.p95_bps, usage.max_bps].map(share);
             let counts = counts.map(Cell::from).into_iter().chain(above);
-            out.push(head.map(Cell::from).into_iter().chain(counts));
+            let against = std::iter::once(capacity.map_or(Cell::None, Cell::from)).chain(shares);
+            out.push(head.map(Cell::from).into_iter().chain(counts).chain(against));
         }
     }
     out
+}
+
+/// Capacities that were listed of LSPs without an alpha flow.
+pub fn unused_capacities(capacities: &Capacities, known: &BTreeSet<Lsp>) -> Table {
+    let title = "capacities listed of LSPs that no alpha flow asks for";
+    let columns = ["ingress", "egress", "capacity_bps"];
+    let mut table = Table::new("unused_capacities", title, &columns);
+    for (Lsp { ingress, egress }, bps) in capacities.unused(known) {
+        table.push([ingress.to_string().into(), egress.to_string().into(), bps.into()]);
+    }
+    table
 }

@@ -75,15 +75,19 @@ pub fn day_series(days: &Days, reading: &Reading) -> Table {
 
 /// Prefix flows by width, and how regular they are.
 pub fn prefix_flows(histories: &[PairHistory]) -> Table {
-    let columns = ["width", "prefix_flows", "on_one_day_only", "on_over_a_quarter_of_days"];
+    let columns =
+        ["width", "prefix_flows", "both_ways", "on_one_day_only", "on_over_a_quarter_of_days"];
     let mut table = Table::new("prefix_flows", "prefix flows with alpha flows", &columns);
     for history in histories {
         let quarter = history.days.len() as u64 / 4;
         let active = history.active_days();
         let often = active.iter().filter(|(days, _)| **days > quarter).map(|(_, n)| n);
+        let all = history.all();
+        let reverses = all.iter().filter(|pair| !all.contains(&pair.reverse())).count();
         table.push([
             history.width.label().into(),
-            history.all().len().into(),
+            all.len().into(),
+            (all.len() + reverses).into(),
             active.get(&1).copied().unwrap_or(0).into(),
             often.sum::<u64>().into(),
         ]);

@@ -3,6 +3,7 @@
 
 use super::{Cell, Table};
 use crate::input::FileReport;
+use crate::input::source::Again;
 use telesteer_fam::Reading;
 use telesteer_fam::series::{Days, range};
 
@@ -22,6 +23,16 @@ pub fn files(reports: &[FileReport]) -> Table {
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         let path = report.path.display().to_string();
         table.push([path.into(), format.into(), report.records.into(), bad.into()]);
+    }
+    table
+}
+
+/// Files that were named before, under the same name or another.
+pub fn named_again(again: &[Again]) -> Table {
+    let title = "files that were named before; each is read once";
+    let mut table = Table::new("named_again", title, &["path", "first_named_as"]);
+    for Again { name, first } in again {
+        table.push([name, first].map(|path| path.display().to_string().into()));
     }
     table
 }

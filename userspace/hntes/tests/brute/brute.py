@@ -29,7 +29,8 @@ DEFAULTS = {
     "credit": "next-day", "duplicates": "once", "exporter": None, "ingress": [],
     "adjacent": 0.0, "utilisation_bin": 10.0, "aging": ["7", "14", "30", NEVER],
     "egress_from": "record", "egress": None, "doors": None, "assume_exporter": None,
-    "assume_sampling": [], "capacity": None, "tables": None,
+    "assume_sampling": [], "capacity": None, "capacities": None, "directions": "one-way",
+    "tables": None,
 }
 LONGEST = 7 * 86400 * SECOND
 
@@ -197,6 +198,17 @@ class Study:
         return {"up-to": gap <= a, "under": gap < a, "one-more": gap <= a + 1}[self.s["gap"]]
 
     def in_force(self, v4, aging):
+        """The days on which each pair is redirected: by its own entry, or its reverse's."""
+        learnt = self.learnt(v4, aging)
+        if self.s["directions"] == "one-way":
+            return learnt
+        force = defaultdict(set)
+        for (src, dst), held in learnt.items():
+            force[src, dst] |= held
+            force[dst, src] |= held
+        return force
+
+    def learnt(self, v4, aging):
         """The days on which each pair has an entry, up to the day after the last."""
         force = {}
         days_on = [*self.range, *(day + 1 for day in self.range[-1:])]
@@ -260,11 +272,12 @@ class Study:
         for v4 in (24, 32):
             first_day = {pair: min(days) for pair, days in self.of_pair[v4].items()}
             for index, aging in enumerate(self.s["aging"]):
-                force = self.in_force(v4, aging)
+                learnt = self.learnt(v4, aging)
                 table = []
                 for day in self.range:
-                    entries = {pair for pair, days in force.items() if day in days}
-                    both = entries | {(b, a) for a, b in entries}
+                    one = {pair for pair, days in learnt.items() if day in days}
+                    both = one | {(b, a) for a, b in one}
+                    entries = one if self.s["directions"] == "one-way" else both
                     matched = total = installs = 0
                     for pair, days in self.of_pair[v4].items():
                         if day in days:
@@ -273,19 +286,19 @@ class Study:
                             installs += pair not in entries
                     table.append({
                         "width": f"/{v4}", "aging": aging, "day": self.label(day),
-                        "size": len(entries), "both_ways": len(both), "matched_bytes": matched,
-                        "total_bytes": total, "new_install": installs,
+                        "size": len(entries), "one_way": len(one), "both_ways": len(both),
+                        "matched_bytes": matched, "total_bytes": total, "new_install": installs,
                         "new_ever": sum(first == day for first in first_day.values()),
                     })
                 rows += table
                 effects.append(self.effect(f"/{v4}", aging, table))
-                sizes.append({
-                    "width": f"/{v4}", "aging": aging,
-                    "mean": sum(r["size"] for r in table) / len(table) if table else None,
-                    "largest": max((r["size"] for r in table), default=0),
-                    "last": table[-1]["size"] if table else 0,
-                    "largest_both_ways": max((r["both_ways"] for r in table), default=0),
-                })
+                row = {"width": f"/{v4}", "aging": aging}
+                for column, end in ("size", ""), ("one_way", "_one_way"), ("both_ways", "_both_ways"):
+                    counts = [r[column] for r in table]
+                    row[f"mean{end}"] = sum(counts) / len(counts) if counts else None
+                    row[f"largest{end}"] = max(counts, default=0)
+                    row[f"last{end}"] = counts[-1] if counts else 0
+                sizes.append(row)
                 kinds = [("-", "ever", "new_ever")] if index == 0 else []
                 for name, kind, column in kinds + [(aging, "install", "new_install")]:
                     counts = [r[column] for r in table]
@@ -314,8 +327,10 @@ class Study:
         rows = []
         for v4 in (24, 32):
             counts = [len(days) for days in self.of_pair[v4].values()]
+            pairs = set(self.of_pair[v4])
             rows.append({
                 "width": f"/{v4}", "prefix_flows": len(counts), "on_one_day_only": counts.count(1),
+                "both_ways": len(pairs | {(b, a) for a, b in pairs}),
                 "on_over_a_quarter_of_days": sum(c > len(self.range) // 4 for c in counts),
             })
         return rows

@@ -5,6 +5,7 @@ import bisect
 from collections import defaultdict
 from fractions import Fraction
 
+from lists import capacities
 from records import address, order
 
 SECOND = 10**9
@@ -119,6 +120,10 @@ def shares(row, columns):
 def beta(study):
     whole, days, usage = [], [], []
     lsps = {flow["lsp"] for flow in study.flows}
+    if study.s["directions"] == "both":
+        lsps |= {(address(egress), str(ingress)) for ingress, egress in lsps
+                 if egress != "unknown" and not egress.startswith("if")}
+    told = capacities(study.s["capacities"]) if study.s["capacities"] else {}
     bin_ns = round(study.s["utilisation_bin"] * SECOND)
     for v4 in (24, 32):
         for aging in study.s["aging"]:
@@ -176,11 +181,15 @@ def beta(study):
             for name in [*columns, "all_beta2_bytes"]:
                 total[name] = sum(rows[day][name] for day in study.range)
             whole.append({**head, **shares(total, columns)})
-            usage += [{**head, **row} for row in usage_of(study, loads, bin_ns)]
-    return {"beta": whole, "beta_days": days, "lsp_utilisation": usage}
+            usage += [{**head, **row} for row in usage_of(study, loads, bin_ns, told)]
+    idle = [{"ingress": str(ingress), "egress": egress, "capacity_bps": told[ingress, egress]}
+            for ingress, egress in sorted(set(told) - lsps,
+                                          key=lambda lsp: (order(lsp[0]), egress_order(lsp[1])))]
+    return {"beta": whole, "beta_days": days, "lsp_utilisation": usage,
+            "unused_capacities": idle}
 
 
-def usage_of(study, loads, bin_ns):
+def usage_of(study, loads, bin_ns, told):
     period = len(study.range) * (3600 if study.s["hourly"] else 86400) * SECOND
     for lsp in sorted(loads, key=lambda lsp: (order(lsp[0]), egress_order(lsp[1]))):
         bins = loads[lsp]
@@ -200,9 +209,13 @@ def usage_of(study, loads, bin_ns):
             "p50_bps": rate(percentile(50), bin_ns), "p95_bps": rate(percentile(95), bin_ns),
             "p99_bps": rate(percentile(99), bin_ns), "max_bps": rate(percentile(100), bin_ns),
         }
-        if study.s["capacity"]:
+        capacity = told.get(lsp, study.s["capacity"])
+        row["capacity_bps"] = capacity
+        if capacity:
             for p in (50, 80, 100):
-                limit = Fraction(study.s["capacity"] * p, 100)
+                limit = Fraction(capacity * p, 100)
                 over = sum(Fraction(f * 8 * SECOND, bin_ns) > limit for f in full)
                 row[f"above_{p}_s"] = over * bin_ns / 1e9
+            for name in ("mean", "p95", "max"):
+                row[f"{name}_percent"] = percent(row[f"{name}_bps"], capacity)
         yield row
