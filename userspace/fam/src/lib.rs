@@ -11,7 +11,7 @@
 //! - [`reading`]: every ambiguity of the definitions as a switch.
 //! - [`screen`], [`suspects`], [`detect`], [`day`]: from records to the alpha raw flows of a day, in
 //!   two passes.
-//! - [`series`], [`aging`], [`traffic`]: the day series; PBR tables, effectiveness, new flows.
+//! - [`series`], [`aging`], [`gaps`], [`traffic`]: the day series; PBR tables, effectiveness, new flows.
 //! - [`beta`], [`utilisation`], [`simultaneous`], [`doors`]: what else the LSPs carry, how full they
 //!   are, how many flows meet on them, and whose flows they are.
 //! - [`hypothesis`]: whether alpha flows come from addresses that stay, which may be false.
@@ -24,6 +24,7 @@ pub mod day;
 pub mod detect;
 pub mod dimension;
 pub mod doors;
+pub mod gaps;
 pub mod hypothesis;
 pub mod key;
 pub mod lsp;
