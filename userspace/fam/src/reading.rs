@@ -184,7 +184,7 @@ pub struct Reading {
     pub egress: EgressTable,
     /// Reports of a flow at most this far apart are one stay in the sweep of simultaneous flows.
     pub adjacent: Ns,
-    /// Bin of LSP utilisation.
+    /// Bin of LSP utilisation, at least [`crate::utilisation::BIN_LEAST`].
     pub utilisation_bin: Ns,
     /// Buckets per interval in which the window detector's first pass sums flows; more of them
     /// leave fewer innocent flows for the second pass. Results do not depend on it.

@@ -12,10 +12,11 @@ use std::str::FromStr;
 use telesteer_engine::notes::Notes;
 use telesteer_engine::stored::{self, Stored};
 use telesteer_engine::{Assumed, Pick, Run, bare, totals};
-use telesteer_fam::aging::{Aged, Policy, Traffic};
-use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
+use telesteer_fam::aging::Traffic;
+use telesteer_fam::beta::{BetaDay, BetaPass};
 use telesteer_fam::burst::{BurstPass, Connections};
 use telesteer_fam::day::Gather;
+use telesteer_fam::plan::Plan;
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
@@ -201,16 +202,14 @@ impl<'w> Work<'w> {
         Ok(traffic.finish())
     }
 
-    /// The third pass: beta traffic beside the alpha flows of `days`.
+    /// The third pass: beta traffic of the days that the plan reads.
     pub fn beta(
         &self,
         found: &Found,
-        days: &Days,
-        aged: Vec<(Policy, Aged)>,
+        plan: &Plan<'_>,
         reading: &Reading,
-    ) -> Result<Vec<TableBeta>> {
-        let plan = Plan::new(days, aged, reading);
-        let pick = Pick::prefixes(pairs(days, reading));
+    ) -> Result<BTreeMap<Day, BetaDay>> {
+        let pick = Pick::prefixes(plan.pairs().copied());
         // An engine shows what may be in a table; the bytes of all else are known by then.
         type Seen<'p> = (BetaPass<'p>, BTreeMap<Day, u64>);
         let add = |bytes: &mut BTreeMap<Day, u64>, day: Day, more: u64| {
@@ -220,7 +219,7 @@ impl<'w> Work<'w> {
         let (seen, _) = self.pass(
             "beta",
             &pick,
-            || -> Seen<'_> { (BetaPass::new(&plan), BTreeMap::new()) },
+            || -> Seen<'_> { (BetaPass::new(plan), BTreeMap::new()) },
             |seen: &mut Seen<'_>, record| seen.0.observe(record),
             |seen: &mut Seen<'_>, record| {
                 if let Ok(bytes) = screen::bytes(record, reading) {

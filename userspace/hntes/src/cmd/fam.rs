@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes fam`: the analysis.
 
+use crate::cmd::known::Known;
 use crate::cmd::switches::Switches;
-use crate::cmd::{assume, remarks};
+use crate::cmd::{assume, beta, remarks};
 use crate::emit;
 use crate::input::{Assume, folder};
 use crate::lists;
-use crate::state::{Basis, Kept, State};
+use crate::state::{Basis, State};
 use crate::tables::{self, Table};
 use crate::watch::Watch;
 use crate::work::{Engine, Work};
@@ -15,6 +16,7 @@ use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
+use telesteer_fam::plan::Plan;
 use telesteer_fam::reading::Refresh;
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::{Reading, Width};
@@ -135,7 +137,9 @@ impl Args {
     /// All tables.
     fn analyse(&self, work: &Work<'_>, reading: &Reading) -> Result<Vec<Table>> {
         let mut found = work.read(reading)?;
-        let (days, stayed) = self.kept(std::mem::take(&mut found.days), work.assume(), reading)?;
+        let state = self.state(work.assume(), reading)?;
+        let days = std::mem::take(&mut found.days);
+        let Known { days, read, stayed } = Known::new(days, state.as_ref(), self.replace, reading)?;
         remarks::say(&found.reports, &days, &stayed, reading);
         let traffic = self.traffic(work, &days, reading)?;
         let histories: Vec<PairHistory> =
@@ -174,10 +178,10 @@ impl Args {
         if let Some(path) = &self.doors {
             all.extend(tables::flows::doors(&days, &lists::doors(path)?, first_width(reading)));
         }
-        if !self.alpha_only && !self.files.is_empty() {
-            let beta = work.beta(&found, &days, aged, reading)?;
-            all.extend(tables::beta::redirected(&beta, reading));
-            all.push(tables::beta::utilisation(&beta, reading, self.capacity));
+        if !self.alpha_only {
+            let plan = Plan::new(&days, &histories, &self.aging, &traffic, reading).only(read);
+            let (state, capacity) = (state.as_ref(), self.capacity);
+            all.extend(beta::tables(work, &found, plan, state, capacity, reading)?);
         }
         if let Some(label) = &self.burst {
             let day = reading.calendar.parse(label);
@@ -191,12 +195,10 @@ impl Args {
         Ok(all)
     }
 
-    /// The days as they are kept, where they are, and those that stayed as they were.
-    fn kept(&self, days: Days, assume: &Assume, reading: &Reading) -> Result<(Days, Vec<Kept>)> {
-        let Some(dir) = &self.state else { return Ok((days, Vec::new())) };
-        let state = State::open(dir, &Basis::new(reading, self.switches.zone(), assume))?;
-        let stayed = state.store(&days, reading, self.replace)?;
-        Ok((state.load(reading)?, stayed))
+    /// The folder of days, where there is one.
+    fn state(&self, assume: &Assume, reading: &Reading) -> Result<Option<State>> {
+        let Some(dir) = &self.state else { return Ok(None) };
+        State::open(dir, &Basis::new(reading, self.switches.zone(), assume)).map(Some)
     }
 
     fn assume(&self) -> Result<Assume> {

@@ -3,8 +3,10 @@
 
 pub mod anonymise;
 mod assume;
+mod beta;
 pub mod fam;
 pub mod generate;
+mod known;
 mod remarks;
 pub mod report;
 pub mod switches;

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use telesteer_fam::reading as fam;
 use telesteer_fam::time::{SECOND, Step, Zone};
+use telesteer_fam::utilisation::BIN_LEAST;
 use telesteer_fam::{Calendar, Reading};
 
 /// Gives an enum of fam's names on the command line.
@@ -184,7 +185,7 @@ pub struct Switches {
     /// Seconds between reports of a flow that are still one stay in the sweep of flows.
     #[arg(long, default_value_t = 0.0)]
     adjacent: f64,
-    /// Bin of LSP utilisation in seconds.
+    /// Bin of LSP utilisation in seconds, at least one.
     #[arg(long, default_value_t = 10.0)]
     utilisation_bin: f64,
 }
@@ -239,6 +240,10 @@ impl Switches {
                 edges.iter().map(|edge| edge_of(edge)).collect::<Result<_>>()?,
             ),
         };
+        let bin = nanoseconds(self.utilisation_bin, "utilisation-bin")?;
+        if bin < BIN_LEAST {
+            bail!("--utilisation-bin {}: less than a second", self.utilisation_bin);
+        }
         Ok(Reading {
             h: self.h,
             t: nanoseconds(self.t, "t")?,
@@ -258,7 +263,7 @@ impl Switches {
             egress_from: self.egress_from.into(),
             egress: egress.into(),
             adjacent: nanoseconds(self.adjacent, "adjacent")?,
-            utilisation_bin: nanoseconds(self.utilisation_bin, "utilisation-bin")?.max(1),
+            utilisation_bin: bin,
             ..Reading::default()
         })
     }
@@ -323,6 +328,7 @@ mod tests {
         assert_eq!(read.exporters, fam::Exporters::Only("192.0.2.1".parse().unwrap()));
         for bad in [
             ["--zone", "Mars/Olympus"],
+            ["--utilisation-bin", "0.9"],
             ["--zone", "EST5EDT,M3.2.0,x"],
             ["--t", "-1"],
             ["--ingress", "x/1"],

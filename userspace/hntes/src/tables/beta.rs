@@ -2,8 +2,8 @@
 //! Beta traffic in the tables, and how full the LSPs are.
 
 use super::{Cell, Table};
-use telesteer_fam::Reading;
-use telesteer_fam::beta::{BetaRow, TableBeta};
+use telesteer_fam::redirected::{BetaRow, Redirected, TableBeta};
+use telesteer_fam::{Day, Reading};
 
 fn percent(part: u64, whole: u64) -> Cell {
     Cell::real((whole > 0).then(|| part as f64 * 100.0 / whole as f64), 4)
@@ -54,12 +54,20 @@ fn add(sum: &mut BetaRow, row: &BetaRow) {
     }
 }
 
-/// What was redirected beside alpha reports: over the period, and by day. A flow of several days
+/// Kept days that nothing is known of under these tables.
+pub fn unknown(unknown: &[Day], reading: &Reading) -> Table {
+    let title = "kept days whose beta traffic is not known: they are not in beta, beta_days, lsp_utilisation";
+    let mut table = Table::new("beta_unknown", title, &["day"]);
+    unknown.iter().for_each(|day| table.push([reading.calendar.label(*day).into()]));
+    table
+}
+
+/// What was redirected beside alpha reports: over the days known, and by day. A flow of several days
 /// counts on each.
 pub fn redirected(tables: &[TableBeta], reading: &Reading) -> [Table; 2] {
     let columns = |head: &[&'static str]| [head, &COLUMNS].concat();
     let title = "beta traffic on the LSPs: no alpha report (1), no part of an alpha flow (2)";
-    let mut whole = Table::new("beta", title, &columns(&["width", "aging"]));
+    let mut whole = Table::new("beta", title, &columns(&["width", "aging", "days"]));
     let mut days =
         Table::new("beta_days", "the same by day", &columns(&["width", "aging", "day"])).long();
     for table in tables {
@@ -70,13 +78,19 @@ pub fn redirected(tables: &[TableBeta], reading: &Reading) -> [Table; 2] {
             let day = reading.calendar.label(row.day);
             days.push(head().into_iter().chain([day.into()]).chain(cells(row)));
         }
-        whole.push(head().into_iter().chain(cells(&sum)));
+        let known = Cell::from(table.rows.len());
+        whole.push(head().into_iter().chain([known]).chain(cells(&sum)));
     }
     [whole, days]
 }
 
-/// Utilisation of every LSP under every table.
-pub fn utilisation(tables: &[TableBeta], reading: &Reading, capacity: Option<u64>) -> Table {
+/// Utilisation of every LSP under every table, over the days known.
+pub fn utilisation(
+    redirected: &Redirected<'_>,
+    tables: &[TableBeta],
+    reading: &Reading,
+    capacity: Option<u64>,
+) -> Table {
     let columns = [
         "width",
         "aging",
@@ -100,7 +114,7 @@ pub fn utilisation(tables: &[TableBeta], reading: &Reading, capacity: Option<u64
     let mut out = Table::new("lsp_utilisation", "how full LSPs are", &columns).long();
     for table in tables {
         let period = reading.calendar.length().saturating_mul(table.rows.len() as u64);
-        for (lsp, load) in &table.loads {
+        redirected.for_loads(table.policy, |lsp, load| {
             let usage = load.usage(period, reading.utilisation_bin, capacity);
             let head = [
                 table.policy.width.label(),
@@ -127,7 +141,7 @@ pub fn utilisation(tables: &[TableBeta], reading: &Reading, capacity: Option<u64
             };
             let counts = counts.map(Cell::from).into_iter().chain(above);
             out.push(head.map(Cell::from).into_iter().chain(counts));
-        }
+        });
     }
     out
 }
