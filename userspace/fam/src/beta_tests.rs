@@ -63,7 +63,8 @@ fn records() -> Vec<Record> {
 #[test]
 fn redirected_and_exposed() {
     let (tables, loads) = run(&records(), &[Width::NET, Width::HOST], &Reading::default());
-    let beta = |records, flows, bytes, exposed| Beta { records, flows, bytes, exposed };
+    let beta =
+        |records, flows, bytes, exposed| Beta { records, flows, bytes, exposed, views: bytes };
     let first = BetaRow { day: DAY, ..BetaRow::default() };
     let second = |beta1, beta2| BetaRow {
         day: DAY.plus(1),
@@ -92,6 +93,22 @@ fn two_exporters_one_beta() {
     assert_eq!(loads[0].len(), 1, "no LSP from where no alpha flow counts");
     let each = Reading { duplicates: Duplicates::Each, ..Reading::default() };
     assert_eq!(run(&twice, &[Width::NET], &each).0[0].rows[1].beta2.bytes, 4050 + 4048);
+}
+
+/// Of the beta traffic everything is redirected: all of it is, whoever sees it.
+#[test]
+fn a_share_is_of_what_it_is_taken_from() {
+    let mut twice = records();
+    twice.truncate(5);
+    for record in twice.clone() {
+        twice.push(Record { exporter: ip("10.0.0.1"), ..record });
+    }
+    for duplicates in [Duplicates::Once, Duplicates::Each] {
+        let reading = Reading { duplicates, ..Reading::default() };
+        let row = run(&twice, &[Width::NET], &reading).0[0].rows[1];
+        assert_eq!((row.beta2.views, row.beta1.views), (row.all_beta2, row.all_beta1));
+        assert_eq!(row.beta2.views, 2 * 4050);
+    }
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub struct Beta {
     pub bytes: u64,
     /// Bytes that were on the LSP together with alpha flows.
     pub exposed: u64,
+    /// Bytes of every exporter's view, as they are counted in what is not redirected too: what a share
+    /// of all beta traffic is made of.
+    pub views: u64,
 }
 
 impl Beta {
@@ -36,6 +39,7 @@ impl Beta {
         self.flows += other.flows;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.exposed = self.exposed.saturating_add(other.exposed);
+        self.views = self.views.saturating_add(other.views);
     }
 }
 
@@ -173,6 +177,7 @@ impl<'p> Redirected<'p> {
                 .exposed
                 .range(..=limit)
                 .fold(0u64, |sum, (_, more)| sum.saturating_add(*more)),
+            views: pair.bytes,
         };
         let mut all = Beta::default();
         views.iter().for_each(|view| all.add(&beta(view)));
@@ -180,7 +185,7 @@ impl<'p> Redirected<'p> {
             return all;
         }
         let best = views.iter().max_by_key(|(_, pair)| (pair.bytes, Reverse(pair.exporter)));
-        best.map_or(all, beta)
+        best.map_or(all, |best| Beta { views: all.views, ..beta(best) })
     }
 
     /// Hands what each LSP carried under a policy to `each`, in order; LSPs that carried nothing are
@@ -244,7 +249,7 @@ fn take_alpha_flow(flow: &RawFlow, row: &mut BetaRow, wide: &Wide, limit: u32) {
                 exposed = exposed.saturating_add(if level <= limit { more } else { 0 });
             });
         }
-        rest.add(&Beta { records: 1, flows: 0, bytes, exposed });
+        rest.add(&Beta { records: 1, flows: 0, bytes, exposed, views: bytes });
         rest.flows = 1;
     }
     row.beta1.add(&rest);

@@ -9,7 +9,7 @@ fn percent(part: u64, whole: u64) -> Cell {
     Cell::real((whole > 0).then(|| part as f64 * 100.0 / whole as f64), 4)
 }
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 17] = [
     "alpha_bytes",
     "beta1_bytes",
     "beta1_share_of_lsp_percent",
@@ -17,13 +17,16 @@ const COLUMNS: [&str; 14] = [
     "beta1_records",
     "beta1_flows",
     "beta1_exposed_bytes",
+    "beta1_views_bytes",
     "beta2_bytes",
     "beta2_share_of_lsp_percent",
     "beta2_share_of_beta_percent",
     "beta2_records",
     "beta2_flows",
     "beta2_exposed_bytes",
+    "beta2_views_bytes",
     "all_beta1_bytes",
+    "all_beta2_bytes",
 ];
 
 fn cells(row: &BetaRow) -> Vec<Cell> {
@@ -32,13 +35,15 @@ fn cells(row: &BetaRow) -> Vec<Cell> {
         cells.extend([
             beta.bytes.into(),
             percent(beta.bytes, row.alpha.saturating_add(beta.bytes)),
-            percent(beta.bytes, all),
+            // Both count every view: only then are they of the same records.
+            percent(beta.views, all),
             beta.records.into(),
             beta.flows.into(),
             beta.exposed.into(),
+            beta.views.into(),
         ]);
     }
-    cells.push(row.all_beta1.into());
+    cells.extend([row.all_beta1, row.all_beta2].map(Cell::from));
     cells
 }
 
@@ -51,6 +56,7 @@ fn add(sum: &mut BetaRow, row: &BetaRow) {
         sum.flows += row.flows;
         sum.bytes += row.bytes;
         sum.exposed += row.exposed;
+        sum.views += row.views;
     }
 }
 
