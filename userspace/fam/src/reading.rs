@@ -186,9 +186,13 @@ pub struct Reading {
     pub adjacent: Ns,
     /// Bin of LSP utilisation, at least [`crate::utilisation::BIN_LEAST`].
     pub utilisation_bin: Ns,
-    /// Buckets per interval in which the window detector's first pass sums flows; more of them
-    /// leave fewer innocent flows for the second pass. Results do not depend on it.
+    /// Buckets in which the window detector's first pass sums flows, 12 octets each for every worker;
+    /// more of them leave fewer innocent flows for the second pass. Good are four for every H bytes of
+    /// the period. Results do not depend on it.
     pub suspect_buckets: u32,
+    /// Most reports of suspected flows that the window detector's second pass holds, some 100 octets
+    /// each; where there are more it is done again for the rest. Results do not depend on it.
+    pub suspect_reports: u64,
 }
 
 impl Default for Reading {
@@ -215,7 +219,8 @@ impl Default for Reading {
             egress: EgressTable::default(),
             adjacent: 0,
             utilisation_bin: 10 * SECOND,
-            suspect_buckets: 1 << 14,
+            suspect_buckets: 1 << 21,
+            suspect_reports: 1 << 22,
         }
     }
 }

@@ -15,7 +15,7 @@ use telesteer_engine::{Assumed, Pick, Run, bare, totals};
 use telesteer_fam::aging::Traffic;
 use telesteer_fam::beta::{BetaDay, BetaPass};
 use telesteer_fam::burst::{BurstPass, Connections};
-use telesteer_fam::day::Gather;
+use telesteer_fam::day::{Gather, join};
 use telesteer_fam::plan::Plan;
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
@@ -178,18 +178,36 @@ impl<'w> Work<'w> {
             Some(keys) => Pick::flows(keys.copied()),
             None => Pick::All,
         };
-        let (mut gather, _) = self.pass(
-            "alpha flows",
-            &pick,
-            || Gather::new(&suspects),
-            Gather::observe,
-            Gather::observe_counted,
-            Gather::merge,
-        )?;
-        for (day, totals) in &totals {
-            gather.add_totals(*day, totals);
+        let rounds = suspects.rounds();
+        if rounds.len() > 1 {
+            eprintln!(
+                "hntes: {} records may be of alpha flows, more than --suspect-reports {}: the second pass is \
+                 done {} times; more --suspect-buckets than {} leave fewer",
+                suspects.records(),
+                reading.suspect_reports,
+                rounds.len(),
+                reading.suspect_buckets,
+            );
         }
-        Ok(Found { days: gather.finish(), reports, totals })
+        let mut days = Days::new();
+        for (number, round) in rounds.into_iter().enumerate() {
+            let (mut gather, _) = self.pass(
+                "alpha flows",
+                &pick,
+                || Gather::new(&suspects, round.clone()),
+                |gather: &mut Gather<'_>, record: &Record| match number {
+                    0 => gather.observe(record),
+                    _ => gather.observe_counted(record),
+                },
+                Gather::observe_counted,
+                Gather::merge,
+            )?;
+            if number == 0 {
+                totals.iter().for_each(|(day, totals)| gather.add_totals(*day, totals));
+            }
+            join(&mut days, gather.finish());
+        }
+        Ok(Found { days, reports, totals })
     }
 
     /// Which known prefix flows had traffic.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use telesteer_fam::aging::{Aging, Traffic};
 use telesteer_fam::beta::{BetaDay, BetaPass};
-use telesteer_fam::day::{Gather, read};
+use telesteer_fam::day::{Gather, join, read};
 use telesteer_fam::dimension::{Limits, Shape, dimensions};
 use telesteer_fam::lsp::Lsp;
 use telesteer_fam::plan::Plan;
@@ -31,6 +31,7 @@ fn reading(window: bool, each: bool, any_traffic: bool) -> Reading {
         detector: if window { Detector::Window } else { Detector::Report },
         duplicates: if each { Duplicates::Each } else { Duplicates::Once },
         suspect_buckets: 8,
+        suspect_reports: 30,
         ..Reading::default()
     }
 }
@@ -59,13 +60,19 @@ fn run(records: &[Record], workers: usize, reading: &Reading) -> (Days, Traffic,
         dealt(worker).for_each(|record| own.observe(record));
         suspects.merge(own);
     }
-    let mut gather = Gather::new(&suspects);
-    for worker in 0..workers {
-        let mut own = Gather::new(&suspects);
-        dealt(worker).for_each(|record| own.observe(record));
-        gather.merge(own);
+    let mut days = Days::new();
+    for (number, round) in suspects.rounds().into_iter().enumerate() {
+        let mut gather = Gather::new(&suspects, round.clone());
+        for worker in 0..workers {
+            let mut own = Gather::new(&suspects, round.clone());
+            dealt(worker).for_each(|record| match number {
+                0 => own.observe(record),
+                _ => own.observe_counted(record),
+            });
+            gather.merge(own);
+        }
+        join(&mut days, gather.finish());
     }
-    let days = gather.finish();
     let mut traffic = TrafficPass::new(&days, reading);
     for worker in (0..workers).rev() {
         let mut own = TrafficPass::new(&days, reading);

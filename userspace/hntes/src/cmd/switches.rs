@@ -185,6 +185,14 @@ pub struct Switches {
     /// Seconds between reports of a flow that are still one stay in the sweep of flows.
     #[arg(long, default_value_t = 0.0)]
     adjacent: f64,
+    /// Buckets in which the window detector sums flows, 12 octets each for every worker. Good are four
+    /// for every H bytes of the period. Results do not depend on it.
+    #[arg(long, default_value_t = 1 << 21, value_name = "N")]
+    suspect_buckets: u32,
+    /// Most reports of flows that may be alpha which the window detector holds, some 100 octets each; it
+    /// goes over the records again where there are more. Results do not depend on it.
+    #[arg(long, default_value_t = 1 << 22, value_name = "N")]
+    suspect_reports: u64,
     /// Bin of LSP utilisation in seconds, at least one.
     #[arg(long, default_value_t = 10.0)]
     utilisation_bin: f64,
@@ -264,6 +272,8 @@ impl Switches {
             egress: egress.into(),
             adjacent: nanoseconds(self.adjacent, "adjacent")?,
             utilisation_bin: bin,
+            suspect_buckets: self.suspect_buckets,
+            suspect_reports: self.suspect_reports,
             ..Reading::default()
         })
     }

@@ -64,6 +64,7 @@ pub(crate) fn switches(of: &Setting) -> Vec<Value> {
         json!({"grace": 30, "detector": "window"}),
         json!({"detector": "window"}),
         json!({"detector": "window", "duplicates": "each"}),
+        json!({"detector": "window", "suspect_buckets": 5, "suspect_reports": 9}),
         json!({"detector": "window", "long_report": "whole"}),
         json!({"threshold": "reaches"}),
         json!({"long_report": "whole"}),
