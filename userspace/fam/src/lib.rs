@@ -11,7 +11,8 @@
 //! - [`reading`]: every ambiguity of the definitions as a switch.
 //! - [`screen`], [`suspects`], [`detect`], [`day`]: from records to the alpha raw flows of a day, in
 //!   two passes.
-//! - [`series`], [`aging`], [`traffic`]: the day series; PBR tables, effectiveness, new flows.
+//! - [`period`], [`series`], [`aging`], [`traffic`]: which days count; the day series; PBR tables,
+//!   effectiveness, new flows.
 //! - [`plan`], [`gaps`], [`busy`], [`beta`], [`redirected`]: what else the LSPs carry, in a third pass.
 //! - [`utilisation`], [`simultaneous`], [`doors`]: how full LSPs are, how many flows meet on them, and
 //!   whose flows they are.
@@ -30,6 +31,7 @@ pub mod gaps;
 pub mod hypothesis;
 pub mod key;
 pub mod lsp;
+pub mod period;
 pub mod plan;
 pub mod rank;
 pub mod reading;

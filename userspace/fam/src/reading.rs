@@ -152,6 +152,9 @@ pub struct Reading {
     pub grace: Ns,
     /// A record that claims more is left out and counted; it also bounds what one record can cost.
     pub longest: Ns,
+    /// Days farther than so many days without a record from the bulk of them are not believed, as
+    /// [`crate::period`] has it; `None` if every day is.
+    pub far: Option<u32>,
     /// Which reports are alpha reports.
     pub detector: Detector,
     /// What counts at H itself.
@@ -202,6 +205,7 @@ impl Default for Reading {
             t: 60 * SECOND,
             grace: 0,
             longest: 7 * 86_400 * SECOND,
+            far: Some(31),
             detector: Detector::default(),
             threshold: Threshold::default(),
             long_report: LongReport::default(),

@@ -3,10 +3,10 @@
 //! comes out is the same.
 
 use crate::input::passes::Passes;
-use crate::input::{Assume, FileReport, Format};
+use crate::input::{self, Assume, FileReport, Format};
 use crate::watch::Watch;
 use anyhow::{Error, Result, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 use telesteer_engine::notes::Notes;
@@ -79,6 +79,19 @@ pub struct Found {
     pub reports: Vec<FileReport>,
     /// What the files of the engine came to by day.
     totals: totals::Days,
+}
+
+/// Records of one file on days that are not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Far {
+    /// The file.
+    pub path: PathBuf,
+    /// How many.
+    pub records: u64,
+    /// The first of the days.
+    pub first: Day,
+    /// The last.
+    pub last: Day,
 }
 
 impl<'w> Work<'w> {
@@ -256,6 +269,38 @@ impl<'w> Work<'w> {
             beta.add_bytes(*day, totals.bytes.saturating_sub(shown));
         }
         Ok(beta.finish())
+    }
+
+    /// Records of each file on days that are not believed. Reads everything once more if there are any.
+    pub fn far(&self, days: &BTreeSet<Day>, reading: &Reading) -> Result<Vec<Far>> {
+        let mut found = Vec::new();
+        if days.is_empty() {
+            return Ok(found);
+        }
+        self.watch.begin("far records", None);
+        for (number, path) in self.files.iter().enumerate() {
+            let mut counts: BTreeMap<Day, u64> = BTreeMap::new();
+            if let Some(at) = self.taken.iter().position(|taken| *taken == number) {
+                let tick = self.tick();
+                let run = Run { files: &self.stored[at..=at], ..self.engine_run(&tick) };
+                let (totals, _) = bare::totals(&run, reading)?;
+                counts.extend(totals.iter().map(|(day, totals)| (*day, totals.all())));
+            } else {
+                // What is wrong with the file was said when it was read for the first time.
+                let _ = input::read(path, self.assume, |record| {
+                    *counts.entry(reading.calendar.day(record.first)).or_default() += 1;
+                });
+            }
+            counts.retain(|day, _| days.contains(day));
+            if let (Some((first, _)), Some((last, _))) =
+                (counts.first_key_value(), counts.last_key_value())
+            {
+                let (first, last, records) = (*first, *last, counts.values().sum());
+                found.push(Far { path: path.clone(), records, first, last });
+            }
+        }
+        self.watch.end();
+        Ok(found)
     }
 
     /// A day taken apart.

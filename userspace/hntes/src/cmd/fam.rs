@@ -139,8 +139,10 @@ impl Args {
         let mut found = work.read(reading)?;
         let state = self.state(work.assume(), reading)?;
         let days = std::mem::take(&mut found.days);
-        let Known { days, read, stayed } = Known::new(days, state.as_ref(), self.replace, reading)?;
-        remarks::say(&found.reports, &days, &stayed, reading);
+        let Known { days, read, stayed, far } =
+            Known::new(days, state.as_ref(), self.replace, reading)?;
+        let far = work.far(&far, reading)?;
+        remarks::say(&found.reports, &days, &stayed, &far, reading);
         let traffic = self.traffic(work, &days, reading)?;
         let histories: Vec<PairHistory> =
             reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
@@ -159,6 +161,7 @@ impl Args {
             tables::input::bad_lines(&found.reports),
             tables::input::notes(&found.reports),
             tables::input::left_out(&days, reading),
+            tables::input::far_records(&far, reading),
             tables::flows::day_series(&days, reading),
             tables::flows::raw_flows(&days, reading),
             tables::flows::prefix_flows(&histories),

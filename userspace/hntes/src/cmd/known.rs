@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The days of a run: those read and those kept.
+//! The days of a run: those read, those kept, and those that nobody believes.
 
 use crate::state::{Kept, State};
 use anyhow::{Context, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use telesteer_fam::series::Days;
-use telesteer_fam::{Day, Reading};
+use telesteer_fam::{Day, Reading, period};
 
 /// The days of a run.
 pub(super) struct Known {
@@ -15,6 +15,8 @@ pub(super) struct Known {
     pub(super) read: BTreeSet<Day>,
     /// Those that were read, and stay as they are kept.
     pub(super) stayed: Vec<Kept>,
+    /// Those that do not count: they are too far from all others.
+    pub(super) far: BTreeSet<Day>,
 }
 
 impl Known {
@@ -32,6 +34,14 @@ impl Known {
                 .load(reading, |day| replace && read.contains_key(&day))
                 .context("--replace puts days that are read in the place of damaged ones")?,
         };
+        let mut counts: BTreeMap<Day, u64> = BTreeMap::new();
+        for (day, alpha) in days.iter().chain(&read) {
+            let count = counts.entry(*day).or_default();
+            *count = alpha.totals.all().max(*count);
+        }
+        let far = period::far(&counts, reading);
+        read.retain(|day, _| !far.contains(day));
+        days.retain(|day, _| !far.contains(day));
         let stayed = match state {
             None => Vec::new(),
             Some(state) => state.store(&read, reading, replace)?,
@@ -41,6 +51,6 @@ impl Known {
         }
         let own = read.keys().copied().collect();
         days.extend(read);
-        Ok(Self { days, read: own, stayed })
+        Ok(Self { days, read: own, stayed, far })
     }
 }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use telesteer_fam::aging::Aging;
 use telesteer_fam::reading as fam;
 use telesteer_fam::time::{SECOND, Step, Zone};
 use telesteer_fam::utilisation::BIN_LEAST;
@@ -182,6 +183,10 @@ pub struct Switches {
     /// Egress routers by destination: lines of PREFIX ROUTER.
     #[arg(long, value_name = "FILE")]
     egress: Option<PathBuf>,
+    /// Days without a record, or `never`: what is farther from the bulk of the days is left out if it is
+    /// little, or more than twelve times as far.
+    #[arg(long, default_value = "31", value_name = "DAYS")]
+    far: Aging,
     /// Seconds between reports of a flow that are still one stay in the sweep of flows.
     #[arg(long, default_value_t = 0.0)]
     adjacent: f64,
@@ -254,6 +259,10 @@ impl Switches {
         }
         Ok(Reading {
             h: self.h,
+            far: match self.far {
+                Aging::After(days) => Some(days),
+                Aging::Never => None,
+            },
             t: nanoseconds(self.t, "t")?,
             grace: nanoseconds(self.grace, "grace")?,
             detector: self.detector.into(),
@@ -336,6 +345,7 @@ mod tests {
         assert_eq!(read.exporters, fam::Exporters::Ingress([edge].into()));
         let read = reading(&["--exporter=::ffff:192.0.2.1"]).unwrap();
         assert_eq!(read.exporters, fam::Exporters::Only("192.0.2.1".parse().unwrap()));
+        assert_eq!(reading(&["--far", "never"]).unwrap().far, None);
         for bad in [
             ["--zone", "Mars/Olympus"],
             ["--utilisation-bin", "0.9"],
