@@ -17,7 +17,8 @@
 //! - [`utilisation`], [`simultaneous`], [`doors`]: how full LSPs are, how many flows meet on them, and
 //!   whose flows they are.
 //! - [`hypothesis`]: whether alpha flows come from addresses that stay, which may be false.
-//! - [`dimension`], [`rank`], [`burst`]: the four flow dimensions; the alpha/beta decomposition.
+//! - [`dimension`], [`sample`], [`rank`], [`burst`]: the four flow dimensions, of all flows too; the
+//!   alpha/beta decomposition.
 
 pub mod aging;
 pub mod beta;
@@ -37,6 +38,7 @@ pub mod rank;
 pub mod reading;
 pub mod record;
 pub mod redirected;
+pub mod sample;
 pub mod screen;
 pub mod series;
 pub mod simultaneous;

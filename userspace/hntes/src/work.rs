@@ -17,6 +17,7 @@ use telesteer_fam::beta::{BetaDay, BetaPass};
 use telesteer_fam::burst::{BurstPass, Connections};
 use telesteer_fam::day::{Gather, join};
 use telesteer_fam::plan::Plan;
+use telesteer_fam::sample::{FlowSample, Sample};
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
@@ -301,6 +302,14 @@ impl<'w> Work<'w> {
         }
         self.watch.end();
         Ok(found)
+    }
+
+    /// All flows of `days`, or a sample of them of at most so many reports.
+    pub fn sample(&self, days: &Days, most: u64, reading: &Reading) -> Result<Sample> {
+        let see = |state: &mut FlowSample<'_>, record: &Record| state.observe(record);
+        let new = || FlowSample::new(days, most, reading);
+        let (sample, _) = self.pass("all flows", &Pick::All, new, see, see, FlowSample::merge)?;
+        Ok(sample.finish())
     }
 
     /// A day taken apart.

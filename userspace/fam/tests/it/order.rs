@@ -112,7 +112,7 @@ proptest! {
 
         let shapes = |days: &Days| -> Vec<Shape> {
             let flows = days.values().flat_map(|day| &day.flows);
-            flows.filter_map(|flow| Shape::of(&flow.reports)).collect()
+            flows.filter_map(|flow| Shape::of_reports(&flow.reports)).collect()
         };
         let (forth, mut back) = (shapes(&one.0), shapes(&one.0));
         back.reverse();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes fam`: the analysis.
 
+use crate::cmd::dimension::Dimensions;
 use crate::cmd::known::Known;
 use crate::cmd::switches::Switches;
 use crate::cmd::{assume, beta, remarks};
@@ -88,6 +89,8 @@ pub struct Args {
     /// Most memory to use, such as 512M or 4G; a run that needs more ends with an error before it has it.
     #[arg(long, value_name = "SIZE", value_parser = crate::watch::octets)]
     memory: Option<u64>,
+    #[command(flatten)]
+    dimensions: Dimensions,
 }
 
 /// Runs the analysis and prints it.
@@ -177,7 +180,7 @@ impl Args {
             tables::state::stayed(&stayed, reading),
         ];
         all.extend(tables::flows::simultaneous(&days, reading));
-        all.extend(tables::flows::shapes(&days));
+        all.extend(self.dimensions.tables(work, &days, state.is_some(), reading)?);
         if let Some(path) = &self.doors {
             all.extend(tables::flows::doors(&days, &lists::doors(path)?, first_width(reading)));
         }

@@ -4,6 +4,7 @@
 pub mod anonymise;
 mod assume;
 mod beta;
+mod dimension;
 pub mod fam;
 pub mod generate;
 mod known;

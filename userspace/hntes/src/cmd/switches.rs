@@ -203,7 +203,7 @@ pub struct Switches {
     utilisation_bin: f64,
 }
 
-fn nanoseconds(seconds: f64, name: &str) -> Result<i64> {
+pub(super) fn nanoseconds(seconds: f64, name: &str) -> Result<i64> {
     let value = (seconds * SECOND as f64).round();
     if !(0.0..=9e18).contains(&value) {
         bail!("--{name} {seconds}: not a number of seconds");

@@ -30,6 +30,8 @@ DEFAULTS = {
     "adjacent": 0.0, "utilisation_bin": 10.0, "aging": ["7", "14", "30", NEVER],
     "egress_from": "record", "egress": None, "doors": None, "assume_exporter": None,
     "assume_sampling": [], "capacity": None, "far": "31", "tables": None,
+    "deviations": 3, "elephant": None, "cheetah": None, "tortoise": None, "porcupine": None,
+    "all_flows": False,
 }
 LONGEST = 7 * 86400 * SECOND
 

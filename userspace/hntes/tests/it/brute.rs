@@ -205,6 +205,7 @@ fn no_switch_is_forgotten() {
         "csv",
         "emit",
         "engine",
+        "flow_reports",
         "json",
         "memory",
         "replace",
