@@ -31,6 +31,16 @@ impl Aging {
             Gap::OneMore => gap <= a + 1,
         }
     }
+
+    /// The longest gap that it holds; `None` if it holds none at all.
+    pub fn longest(self, reading: Gap) -> Option<u32> {
+        let Self::After(a) = self else { return Some(u32::MAX) };
+        match reading {
+            Gap::UpTo => Some(a),
+            Gap::Under => a.checked_sub(1),
+            Gap::OneMore => Some(a.saturating_add(1)),
+        }
+    }
 }
 
 impl fmt::Display for Aging {

@@ -5,20 +5,22 @@
 use crate::exporters;
 use crate::input::passes::Passes;
 use crate::input::source::Source;
-use crate::input::{Assume, FileReport, Format};
+use crate::input::{self, Assume, FileReport, Format};
 use crate::watch::Watch;
 use anyhow::{Error, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use telesteer_engine::notes::Notes;
 use telesteer_engine::stored::{self, Stored};
 use telesteer_engine::{Assumed, Pick, Run, bare, totals};
-use telesteer_fam::aging::{Aged, Policy, Traffic};
-use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
+use telesteer_fam::aging::Traffic;
+use telesteer_fam::beta::{BetaDay, BetaPass};
 use telesteer_fam::burst::{BurstPass, Connections};
-use telesteer_fam::day::Gather;
-use telesteer_fam::reading::Directions;
+use telesteer_fam::day::{Gather, join};
+use telesteer_fam::plan::Plan;
+use telesteer_fam::sample::{FlowSample, Sample};
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
@@ -81,6 +83,19 @@ pub struct Found {
     pub reports: Vec<FileReport>,
     /// What the files of the engine came to by day.
     totals: totals::Days,
+}
+
+/// Records of one file on days that are not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Far {
+    /// The file.
+    pub path: PathBuf,
+    /// How many.
+    pub records: u64,
+    /// The first of the days.
+    pub first: Day,
+    /// The last.
+    pub last: Day,
 }
 
 impl<'w> Work<'w> {
@@ -190,18 +205,36 @@ impl<'w> Work<'w> {
             Some(keys) => Pick::flows(keys.copied()),
             None => Pick::All,
         };
-        let (mut gather, _) = self.pass(
-            "alpha flows",
-            &pick,
-            || Gather::new(&suspects),
-            Gather::observe,
-            Gather::observe_counted,
-            Gather::merge,
-        )?;
-        for (day, totals) in &totals {
-            gather.add_totals(*day, totals);
+        let rounds = suspects.rounds();
+        if rounds.len() > 1 {
+            eprintln!(
+                "hntes: {} records may be of alpha flows, more than --suspect-reports {}: the second pass is \
+                 done {} times; more --suspect-buckets than {} leave fewer",
+                suspects.records(),
+                reading.suspect_reports,
+                rounds.len(),
+                reading.suspect_buckets,
+            );
         }
-        Ok(Found { days: gather.finish(), reports, totals })
+        let mut days = Days::new();
+        for (number, round) in rounds.into_iter().enumerate() {
+            let (mut gather, _) = self.pass(
+                "alpha flows",
+                &pick,
+                || Gather::new(&suspects, round.clone()),
+                |gather: &mut Gather<'_>, record: &Record| match number {
+                    0 => gather.observe(record),
+                    _ => gather.observe_counted(record),
+                },
+                Gather::observe_counted,
+                Gather::merge,
+            )?;
+            if number == 0 {
+                totals.iter().for_each(|(day, totals)| gather.add_totals(*day, totals));
+            }
+            join(&mut days, gather.finish());
+        }
+        Ok(Found { days, reports, totals })
     }
 
     /// Which known prefix flows had traffic.
@@ -224,16 +257,14 @@ impl<'w> Work<'w> {
         Ok(found)
     }
 
-    /// The third pass: beta traffic beside the alpha flows of `days`.
+    /// The third pass: beta traffic of the days that the plan reads.
     pub fn beta(
         &self,
         found: &Found,
-        days: &Days,
-        aged: Vec<(Policy, Aged)>,
+        plan: &Plan<'_>,
         reading: &Reading,
-    ) -> Result<Vec<TableBeta>> {
-        let plan = Plan::new(days, aged, reading);
-        let pick = Pick::prefixes(pairs(days, reading));
+    ) -> Result<BTreeMap<Day, BetaDay>> {
+        let pick = Pick::prefixes(plan.pairs());
         // An engine shows what may be in a table; the bytes of all else are known by then.
         type Seen<'p> = (BetaPass<'p>, BTreeMap<Day, u64>);
         let add = |bytes: &mut BTreeMap<Day, u64>, day: Day, more: u64| {
@@ -243,7 +274,7 @@ impl<'w> Work<'w> {
         let (seen, _) = self.pass(
             "beta",
             &pick,
-            || -> Seen<'_> { (BetaPass::new(&plan), BTreeMap::new()) },
+            || -> Seen<'_> { (BetaPass::new(plan), BTreeMap::new()) },
             |seen: &mut Seen<'_>, record| seen.0.observe(record),
             |seen: &mut Seen<'_>, record| {
                 if let Ok(bytes) = screen::bytes(record, reading) {
@@ -262,6 +293,46 @@ impl<'w> Work<'w> {
             beta.add_bytes(*day, totals.bytes.saturating_sub(shown));
         }
         Ok(beta.finish())
+    }
+
+    /// Records of each file on days that are not believed. Reads everything once more if there are any.
+    pub fn far(&self, days: &BTreeSet<Day>, reading: &Reading) -> Result<Vec<Far>> {
+        let mut found = Vec::new();
+        if days.is_empty() {
+            return Ok(found);
+        }
+        self.watch.begin("far records", None);
+        for (number, source) in self.files.iter().enumerate() {
+            let mut counts: BTreeMap<Day, u64> = BTreeMap::new();
+            if let Some(at) = self.taken.iter().position(|taken| *taken == number) {
+                let tick = self.tick();
+                let run = Run { files: &self.stored[at..=at], ..self.engine_run(&tick) };
+                let (totals, _) = bare::totals(&run, reading)?;
+                counts.extend(totals.iter().map(|(day, totals)| (*day, totals.all())));
+            } else {
+                // What is wrong with the file was said when it was read for the first time.
+                let _ = input::read_source(source, self.assume, |record| {
+                    *counts.entry(reading.calendar.day(record.first)).or_default() += 1;
+                });
+            }
+            counts.retain(|day, _| days.contains(day));
+            if let (Some((first, _)), Some((last, _))) =
+                (counts.first_key_value(), counts.last_key_value())
+            {
+                let (first, last, records) = (*first, *last, counts.values().sum());
+                found.push(Far { path: source.name.clone(), records, first, last });
+            }
+        }
+        self.watch.end();
+        Ok(found)
+    }
+
+    /// All flows of `days`, or a sample of them of at most so many reports.
+    pub fn sample(&self, days: &Days, most: u64, reading: &Reading) -> Result<Sample> {
+        let see = |state: &mut FlowSample<'_>, record: &Record| state.observe(record);
+        let new = || FlowSample::new(days, most, reading);
+        let (sample, _) = self.pass("all flows", &Pick::All, new, see, see, FlowSample::merge)?;
+        Ok(sample.finish())
     }
 
     /// A day taken apart.
@@ -350,12 +421,11 @@ fn sql(
     Ok(Some(Sql::new(place, threads)?))
 }
 
-/// Every prefix flow with an alpha flow on any day, of all widths; with its reverse if entries stand for
-/// both.
+/// Every prefix flow with an alpha flow on any day, of all widths. What keeps an entry young is traffic
+/// of its own, whichever way it redirects.
 fn pairs(days: &Days, reading: &Reading) -> Vec<PrefixFlow> {
-    let back = |pair: PrefixFlow| (reading.directions == Directions::Both).then(|| pair.reverse());
-    let all = reading.widths.iter().flat_map(|width| PairHistory::new(days, *width).all());
-    all.flat_map(|pair| std::iter::once(pair).chain(back(pair))).collect()
+    let widths = reading.widths.iter();
+    widths.flat_map(|width| PairHistory::new(days, *width).all()).collect()
 }
 
 impl FileReport {

@@ -23,7 +23,7 @@ const EACH_MAX: usize = 256;
 const FOLDER: &str = "exporter-";
 
 /// Tables about files: they say nothing about a router.
-const OF_FILES: [&str; 3] = ["files", "bad_lines", "notes"];
+const OF_FILES: [&str; 4] = ["files", "bad_lines", "notes", "far_records"];
 
 /// Runs `analyse` for every router of which there is a record, or a folder of kept days.
 pub(super) fn tables(

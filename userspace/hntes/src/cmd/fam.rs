@@ -2,25 +2,25 @@
 //! `hntes fam`: the analysis.
 
 use crate::capacities::{Capacities, bits};
+use crate::cmd::dimension::Dimensions;
+use crate::cmd::known::Known;
 use crate::cmd::output::Output;
 use crate::cmd::switches::Switches;
-use crate::cmd::{assume, each, remarks};
+use crate::cmd::{assume, beta, each, remarks};
 use crate::emit;
 use crate::input::Assume;
 use crate::input::source::Sources;
 use crate::lists;
-use crate::state::{Basis, Kept, State};
+use crate::state::{Basis, State};
 use crate::tables::{self, Table};
 use crate::watch::{Watch, octets};
 use crate::work::{Engine, Work};
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
-use telesteer_fam::day::RawFlow;
-use telesteer_fam::lsp::Lsp;
-use telesteer_fam::reading::{Directions, Refresh};
+use telesteer_fam::plan::{Plan, lsps};
+use telesteer_fam::reading::Refresh;
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::{Reading, Width};
 
@@ -98,6 +98,8 @@ pub struct Args {
     /// Most memory to use, such as 512M or 4G; a run that needs more ends with an error before it has it.
     #[arg(long, value_name = "SIZE", value_parser = octets)]
     memory: Option<u64>,
+    #[command(flatten)]
+    dimensions: Dimensions,
 }
 
 const HELP: &str = "\
@@ -171,17 +173,6 @@ fn first_width(reading: &Reading) -> Width {
     reading.widths.first().copied().unwrap_or(Width::NET)
 }
 
-/// The LSPs that alpha flows ask for, and their reverses if entries stand for both directions.
-fn lsps(days: &Days, reading: &Reading) -> BTreeSet<Lsp> {
-    let flows = days.values().flat_map(|day| &day.flows);
-    let mut lsps: BTreeSet<Lsp> = flows.map(RawFlow::lsp).collect();
-    if reading.directions == Directions::Both {
-        let back: Vec<Lsp> = lsps.iter().filter_map(|lsp| lsp.reverse()).collect();
-        lsps.extend(back);
-    }
-    lsps
-}
-
 impl Args {
     /// The files to read, as they were named.
     pub(crate) fn files(&self) -> &[PathBuf] {
@@ -207,11 +198,14 @@ impl Args {
         capacities: &Capacities,
     ) -> Result<Vec<Table>> {
         let mut found = work.read(reading)?;
+        let state = self.state(part, work.assume(), reading)?;
         let days = std::mem::take(&mut found.days);
-        let (days, stayed) = self.kept(days, part.state, work.assume(), reading)?;
+        let Known { days, read, stayed, far } =
+            Known::new(days, state.as_ref(), self.replace, reading)?;
         let known = lsps(&days, reading);
+        let far = if part.alone { Vec::new() } else { work.far(&far, reading)? };
         if !part.alone {
-            remarks::say(&found.reports, &days, &stayed, reading);
+            remarks::say(&found.reports, &days, &stayed, &far, reading);
             remarks::of_capacities(capacities, &known);
         }
         let traffic = self.traffic(work, &days, reading)?;
@@ -232,6 +226,7 @@ impl Args {
             tables::input::bad_lines(&found.reports),
             tables::input::notes(&found.reports),
             tables::input::left_out(&days, reading),
+            tables::input::far_records(&far, reading),
             tables::flows::day_series(&days, reading),
             tables::flows::raw_flows(&days, reading),
             tables::flows::prefix_flows(&histories),
@@ -248,14 +243,14 @@ impl Args {
             tables::beta::unused_capacities(capacities, &known),
         ];
         all.extend(tables::flows::simultaneous(&days, reading));
-        all.extend(tables::flows::shapes(&days));
+        all.extend(self.dimensions.tables(work, &days, state.is_some(), reading)?);
         if let Some(path) = &self.doors {
             all.extend(tables::flows::doors(&days, &lists::doors(path)?, first_width(reading)));
         }
-        if !self.alpha_only && !self.files.is_empty() {
-            let beta = work.beta(&found, &days, aged, reading)?;
-            all.extend(tables::beta::redirected(&beta, reading));
-            all.push(tables::beta::utilisation(&beta, reading, capacities));
+        if !self.alpha_only {
+            let plan = Plan::new(&days, &histories, &self.aging, &traffic, reading).only(read);
+            let third = beta::Third { work, state: state.as_ref(), capacities, alone: part.alone };
+            all.extend(third.tables(&found, plan, reading)?);
         }
         if part.alone {
             return Ok(all);
@@ -272,18 +267,10 @@ impl Args {
         Ok(all)
     }
 
-    /// The days as they are kept, where they are, and those that stayed as they were.
-    fn kept(
-        &self,
-        days: Days,
-        state: Option<&Path>,
-        assume: &Assume,
-        reading: &Reading,
-    ) -> Result<(Days, Vec<Kept>)> {
-        let Some(dir) = state else { return Ok((days, Vec::new())) };
-        let state = State::open(dir, &Basis::new(reading, self.switches.zone(), assume))?;
-        let stayed = state.store(&days, reading, self.replace)?;
-        Ok((state.load(reading)?, stayed))
+    /// The folder of days, where there is one.
+    fn state(&self, part: Part<'_>, assume: &Assume, reading: &Reading) -> Result<Option<State>> {
+        let Some(dir) = part.state else { return Ok(None) };
+        State::open(dir, &Basis::new(reading, self.switches.zone(), assume)).map(Some)
     }
 
     fn assume(&self) -> Result<Assume> {

@@ -3,9 +3,12 @@
 
 pub mod anonymise;
 mod assume;
+mod beta;
+mod dimension;
 mod each;
 pub mod fam;
 pub mod generate;
+mod known;
 mod output;
 mod remarks;
 pub mod report;

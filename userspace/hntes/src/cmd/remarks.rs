@@ -5,6 +5,7 @@ use crate::capacities::Capacities;
 use crate::input::FileReport;
 use crate::input::source::{Again, Sources};
 use crate::state::Kept;
+use crate::work::Far;
 use std::collections::BTreeSet;
 use telesteer_engine::notes::Oddity;
 use telesteer_fam::Reading;
@@ -48,8 +49,15 @@ pub(super) fn of_capacities(capacities: &Capacities, known: &BTreeSet<Lsp>) {
 }
 
 /// Says what a run would be misread without.
-pub(super) fn say(reports: &[FileReport], days: &Days, stayed: &[Kept], reading: &Reading) {
+pub(super) fn say(
+    reports: &[FileReport],
+    days: &Days,
+    stayed: &[Kept],
+    far: &[Far],
+    reading: &Reading,
+) {
     let of_days = of_stayed(stayed, reading).chain(unknown_sampling(days));
+    let of_days = far.iter().map(|far| of_far(far, reading)).chain(of_days);
     for remark in reports.iter().flat_map(of_file).chain(of_days).chain(missing(days, reading)) {
         eprintln!("hntes: {remark}");
     }
@@ -85,6 +93,15 @@ fn of_stayed(stayed: &[Kept], reading: &Reading) -> impl Iterator<Item = String>
         let day = reading.calendar.label(*day);
         format!("{day} stays as it is kept: it has {kept} records, {read} were read; see --replace")
     })
+}
+
+/// Of records whose clock nobody believes.
+fn of_far(far: &Far, reading: &Reading) -> String {
+    let (path, records) = (far.path.display(), far.records);
+    let [first, last] = [far.first, far.last].map(|day| reading.calendar.label(day));
+    format!(
+        "{path}: {records} records from {first} to {last} are too far from all others; see --far"
+    )
 }
 
 /// Of records that are left out because nobody says what they stand for.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Alpha raw flows: by day, by prefix flow, by LSP, by shape.
+//! Alpha raw flows: by day, by prefix flow, by LSP.
 
 use super::{Cell, Table};
 use telesteer_fam::day::RawFlow;
-use telesteer_fam::dimension::{DIMENSIONS, Limits, Shape, cell_name, dimensions};
 use telesteer_fam::doors::{Door, compare};
 use telesteer_fam::lsp::month_matrix;
 use telesteer_fam::series::{Days, PairHistory, lsps_by_month, series};
@@ -134,29 +133,6 @@ pub fn simultaneous(days: &Days, reading: &Reading) -> [Table; 2] {
         }
     }
     [table, times]
-}
-
-/// The four dimensions of the alpha raw flows.
-pub fn shapes(days: &Days) -> [Table; 3] {
-    let flows = days.values().flat_map(|day| &day.flows);
-    let shapes: Vec<Shape> = flows.filter_map(|flow| Shape::of(&flow.reports)).collect();
-    let found = dimensions(&shapes, Limits::of(&shapes, 3.0));
-    let title = "alpha raw flows in the 16 cells of size, rate, duration, burstiness";
-    let mut cells = Table::new("dimensions", title, &["cell", "flows", "bytes"]);
-    for (index, cell) in found.cells.iter().enumerate().filter(|(_, cell)| cell.flows > 0) {
-        cells.push([cell_name(index).into(), cell.flows.into(), cell.bytes.into()]);
-    }
-    let title = "above which a flow is heavy: bytes, bit/s, ns, thousandths";
-    let mut limits = Table::new("dimension_limits", title, &["dimension", "limit"]);
-    for (name, limit) in DIMENSIONS.iter().zip(found.limits.0) {
-        limits.push([(*name).into(), Cell::real(limit.is_finite().then_some(limit), 0)]);
-    }
-    let columns = ["one", "other", "rank_correlation"];
-    let mut ranks = Table::new("dimension_ranks", "rank correlations of the dimensions", &columns);
-    for (a, b, rank) in found.correlations {
-        ranks.push([DIMENSIONS[a].into(), DIMENSIONS[b].into(), Cell::real(rank, 3)]);
-    }
-    [cells, limits, ranks]
 }
 
 /// Data doors: classes, undeclared hosts, doors never used.

@@ -3,6 +3,7 @@
 
 pub mod beta;
 pub mod burst;
+pub mod dimension;
 pub mod flows;
 pub mod hypothesis;
 pub mod input;

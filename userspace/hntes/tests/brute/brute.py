@@ -30,7 +30,8 @@ DEFAULTS = {
     "adjacent": 0.0, "utilisation_bin": 10.0, "aging": ["7", "14", "30", NEVER],
     "egress_from": "record", "egress": None, "doors": None, "assume_exporter": None,
     "assume_sampling": [], "capacity": None, "capacities": None, "directions": "one-way",
-    "tables": None,
+    "far": "31", "tables": None, "all_flows": False,
+    "deviations": 3, "elephant": None, "cheetah": None, "tortoise": None, "porcupine": None,
 }
 LONGEST = 7 * 86400 * SECOND
 
@@ -54,6 +55,8 @@ class Study:
         self.records = [r for r in records if r.told or self.someone]
         for record in self.records:
             self.judge(record)
+        far = self.far_days()
+        self.records = [r for r in self.records if r.day not in far]
         self.days = sorted({record.day for record in self.records})
         self.range = range(self.days[0], self.days[-1] + 1) if self.days else range(0)
         self.find_flows()
@@ -84,6 +87,29 @@ class Study:
             r.fault = "unknown_sampling"
         else:
             r.fault = None
+
+    def far_days(self):
+        """Days that are too far from those of most records."""
+        if self.s["far"] == NEVER:
+            return set()
+        most = int(self.s["far"]) * (24 if self.s["hourly"] else 1)
+        counts = Counter(r.day for r in self.records)
+        groups = []
+        for day in sorted(counts):
+            if not groups or day - groups[-1][-1] > most + 1:
+                groups.append([])
+            groups[-1].append(day)
+        if not groups:
+            return set()
+        size = lambda group: sum(counts[day] for day in group)
+        bulk = min(groups, key=lambda group: (-size(group), group[0]))
+        few = Fraction(size(bulk), 100 * len(bulk))
+        far = set()
+        for group in groups:
+            empty = max(group[0] - bulk[-1], bulk[0] - group[-1]) - 1
+            if group is not bulk and (size(group) < few or empty > 12 * most):
+                far.update(group)
+        return far
 
     def label(self, day):
         days, hour = divmod(day, 24) if self.s["hourly"] else (day, None)

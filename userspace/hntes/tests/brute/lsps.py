@@ -113,7 +113,8 @@ def shares(row, columns):
     for kind in ("beta1", "beta2"):
         part = row[f"{kind}_bytes"]
         found[f"{kind}_share_of_lsp_percent"] = percent(part, row["alpha_bytes"] + part)
-        found[f"{kind}_share_of_beta_percent"] = percent(part, row[f"all_{kind}_bytes"])
+        found[f"{kind}_share_of_beta_percent"] = percent(
+            row[f"{kind}_views_bytes"], row[f"all_{kind}_bytes"])
     return found
 
 
@@ -147,6 +148,7 @@ def beta(study):
                     spread(loads[flow["lsp"]], r, bin_ns, 0 if r.alpha else 1)
                 for r in rest:
                     row["beta1_bytes"] += r.bytes
+                    row["beta1_views_bytes"] += r.bytes
                     row["beta1_records"] += 1
                     row["beta1_exposed_bytes"] += exposed(r, busy.get(flow["lsp"], []))
             views = defaultdict(list)
@@ -155,6 +157,8 @@ def beta(study):
                     rows[r.day]["all_beta1_bytes"] += r.bytes
                     rows[r.day]["all_beta2_bytes"] += r.bytes
                     if has(r.pairs[v4], r.day):
+                        rows[r.day]["beta1_views_bytes"] += r.bytes
+                        rows[r.day]["beta2_views_bytes"] += r.bytes
                         views[r.day, r.pairs[v4], r.exporter].append(r)
                         if (r.exporter, r.egress) in lsps:
                             spread(loads[r.exporter, r.egress], r, bin_ns, 1)
@@ -171,16 +175,16 @@ def beta(study):
                         row[f"{kind}_flows"] += len({r.key for r in records})
                         row[f"{kind}_exposed_bytes"] += sum(
                             exposed(r, busy.get((r.exporter, r.egress), [])) for r in records)
-            columns = ["alpha_bytes", "all_beta1_bytes"] + [
+            columns = ["alpha_bytes", "all_beta1_bytes", "all_beta2_bytes"] + [
                 f"{kind}_{what}" for kind in ("beta1", "beta2")
-                for what in ("bytes", "records", "flows", "exposed_bytes")]
+                for what in ("bytes", "records", "flows", "exposed_bytes", "views_bytes")]
             head = {"width": f"/{v4}", "aging": aging}
             for day in study.range:
                 days.append({**head, "day": study.label(day), **shares(rows[day], columns)})
             total = defaultdict(int)
-            for name in [*columns, "all_beta2_bytes"]:
+            for name in columns:
                 total[name] = sum(rows[day][name] for day in study.range)
-            whole.append({**head, **shares(total, columns)})
+            whole.append({**head, "days": len(study.range), **shares(total, columns)})
             usage += [{**head, **row} for row in usage_of(study, loads, bin_ns, told)]
     idle = [{"ingress": str(ingress), "egress": egress, "capacity_bps": told[ingress, egress]}
             for ingress, egress in sorted(set(told) - lsps,

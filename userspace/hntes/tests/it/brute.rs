@@ -206,6 +206,7 @@ fn no_switch_is_forgotten() {
         "each_exporter",
         "emit",
         "engine",
+        "flow_reports",
         "json",
         "memory",
         "replace",

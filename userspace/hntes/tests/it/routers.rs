@@ -29,7 +29,7 @@ fn beside(all: &Value) -> BTreeMap<String, Value> {
 
 /// A table without what only files have, and days of which others' records are left out.
 fn of_router(mut tables: Value) -> Value {
-    for name in ["files", "bad_lines", "notes", "named_again"] {
+    for name in ["files", "bad_lines", "notes", "far_records", "named_again"] {
         tables.as_object_mut().unwrap().remove(name);
     }
     let own = |row: &Value| {
@@ -128,7 +128,7 @@ fn days_are_kept_for_each_router() {
     let (seed, dir) = (fresh_seed(), tempfile::tempdir().unwrap());
     let (files, _) = generate("duplicates", seed, &dir.path().join("w"));
     let state = format!("--state={}", dir.path().join("state").display());
-    let args = ["--alpha-only", "--each-exporter"];
+    let args = ["--aging=2,never", "--each-exporter"];
     let kept = [&args[..], &[&state]].concat();
     run(&files[..8], &kept);
     let grown = run(&files[8..12], &kept);
