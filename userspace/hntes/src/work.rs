@@ -2,6 +2,10 @@
 //! The passes over all records: by an engine where files allow it, row by row where they do not. What
 //! comes out is the same.
 
+mod engine;
+
+pub use engine::Engine;
+
 use crate::exporters;
 use crate::input::passes::Passes;
 use crate::input::source::Source;
@@ -11,7 +15,6 @@ use anyhow::{Error, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use telesteer_engine::notes::Notes;
 use telesteer_engine::stored::{self, Stored};
 use telesteer_engine::{Assumed, Pick, Run, bare, totals};
@@ -25,38 +28,6 @@ use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
 use telesteer_fam::{Day, PrefixFlow, Reading, Record, screen};
-
-/// Who goes over the records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Engine {
-    /// Every row becomes a record, whatever the file.
-    Rows,
-    /// Columns, where the file is as telesteer stores it.
-    #[default]
-    Arrow,
-    /// DataFusion in this process.
-    DataFusion,
-    /// A Ballista cluster: the URL of its scheduler.
-    Ballista(String),
-}
-
-impl FromStr for Engine {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let known = match text {
-            "rows" => Self::Rows,
-            "arrow" => Self::Arrow,
-            "datafusion" => Self::DataFusion,
-            url if url.starts_with("ballista://") => Self::Ballista(url.to_owned()),
-            _ => bail!("{text:?} is none of rows, arrow, datafusion, ballista://HOST:PORT"),
-        };
-        if cfg!(not(feature = "sql")) && !matches!(known, Self::Rows | Self::Arrow) {
-            bail!("{text}: this hntes was built without SQL; build it with --features sql");
-        }
-        Ok(known)
-    }
-}
 
 /// The files of a run and who reads them.
 pub struct Work<'w> {
@@ -128,7 +99,7 @@ impl<'w> Work<'w> {
             taken,
             stored,
             #[cfg(feature = "sql")]
-            sql: sql(engine, memory, threads)?,
+            sql: engine::sql(engine, memory, threads)?,
             engine: engine.clone(),
             assumed: assume.assumed(),
             assume,
@@ -405,22 +376,6 @@ impl<'w> Work<'w> {
     }
 }
 
-#[cfg(feature = "sql")]
-fn sql(
-    engine: &Engine,
-    memory: Option<u64>,
-    threads: usize,
-) -> Result<Option<telesteer_engine::sql::Engine>> {
-    use telesteer_engine::sql::{Engine as Sql, Place};
-    let place = match engine {
-        Engine::Rows | Engine::Arrow => return Ok(None),
-        // Half of what there is; the other is for what the analysis itself holds.
-        Engine::DataFusion => Place::Here { memory: memory.map(|octets| octets as usize / 2) },
-        Engine::Ballista(url) => Place::Cluster(url.clone()),
-    };
-    Ok(Some(Sql::new(place, threads)?))
-}
-
 /// Every prefix flow with an alpha flow on any day, of all widths. What keeps an entry young is traffic
 /// of its own, whichever way it redirects.
 fn pairs(days: &Days, reading: &Reading) -> Vec<PrefixFlow> {
@@ -432,23 +387,5 @@ impl FileReport {
     /// Of a file that an engine took.
     fn taken(path: &std::path::Path, records: u64, notes: Notes) -> Self {
         Self { format: Some(Format::Parquet), records, notes, ..Self::new(path) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn engines_have_names() {
-        assert_eq!("rows".parse::<Engine>().unwrap(), Engine::Rows);
-        assert_eq!("arrow".parse::<Engine>().unwrap(), Engine::default());
-        assert!("spark".parse::<Engine>().unwrap_err().to_string().contains("ballista://"));
-        let cluster = "ballista://127.0.0.1:50050".parse::<Engine>();
-        if cfg!(feature = "sql") {
-            assert_eq!(cluster.unwrap(), Engine::Ballista("ballista://127.0.0.1:50050".to_owned()));
-        } else {
-            assert!(cluster.unwrap_err().to_string().contains("--features sql"));
-        }
     }
 }
