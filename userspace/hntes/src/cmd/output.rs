@@ -30,9 +30,9 @@ pub(super) fn write_csv(outcome: &Outcome, dir: &Path) -> Result<()> {
         tables::write_csv(tables, dir).with_context(|| format!("writing to {}", dir.display()))
     };
     write(&outcome.tables, dir)?;
-    let each = outcome.each.iter();
-    each.map(|(exporter, tables)| write(tables, &dir.join(format!("exporter-{exporter}"))))
-        .collect()
+    let folder = |exporter: &IpAddr| dir.join(format!("exporter-{exporter}"));
+    let mut each = outcome.each.iter();
+    each.try_for_each(|(exporter, tables)| write(tables, &folder(exporter)))
 }
 
 impl Output {
