@@ -2,7 +2,7 @@
 //! The PBR table that a site would have had, day by day, and what it would have redirected.
 
 use crate::key::{PrefixFlow, Width};
-use crate::reading::{Bytes, Credit, Gap, Mean, Reading, Refresh};
+use crate::reading::{Bytes, Credit, Directions, Gap, Mean, Reading, Refresh};
 use crate::series::PairHistory;
 use crate::time::Day;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,16 @@ impl Aging {
             Gap::UpTo => gap <= a,
             Gap::Under => gap < a,
             Gap::OneMore => gap <= a + 1,
+        }
+    }
+
+    /// The longest gap that it holds; `None` if it holds none at all.
+    pub fn longest(self, reading: Gap) -> Option<u32> {
+        let Self::After(a) = self else { return Some(u32::MAX) };
+        match reading {
+            Gap::UpTo => Some(a),
+            Gap::Under => a.checked_sub(1),
+            Gap::OneMore => Some(a.saturating_add(1)),
         }
     }
 }
@@ -83,19 +93,28 @@ pub struct AgedRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InForce {
     spans: HashMap<PrefixFlow, Vec<(Day, Day)>>,
+    /// Whether the reverse of each entry is in force with it.
+    both: bool,
 }
 
 impl InForce {
-    /// Whether there was an entry for `pair` on `day`.
+    /// Whether an entry matched `pair` on `day`: its own, or that of its reverse if it stands for both.
     pub fn has(&self, pair: &PrefixFlow, day: Day) -> bool {
+        self.learnt(pair, day) || self.both && self.learnt(&pair.reverse(), day)
+    }
+
+    /// Whether an entry learnt from alpha flows of `pair` itself was in force on `day`.
+    pub fn learnt(&self, pair: &PrefixFlow, day: Day) -> bool {
         let Some(spans) = self.spans.get(pair) else { return false };
         let next = spans.partition_point(|span| span.0 <= day);
         next > 0 && spans[next - 1].1 >= day
     }
 
-    /// The table of `day`, sorted.
+    /// The table of `day`, sorted; with the reverses of its entries if they stand for both.
     pub fn table(&self, day: Day) -> BTreeSet<PrefixFlow> {
-        self.spans.keys().filter(|pair| self.has(pair, day)).copied().collect()
+        let learnt = self.spans.keys().filter(|pair| self.learnt(pair, day)).copied();
+        let reverse = |pair: PrefixFlow| self.both.then(|| pair.reverse());
+        learnt.flat_map(|pair| std::iter::once(pair).chain(reverse(pair))).collect()
     }
 
     fn mark(&mut self, pair: PrefixFlow, day: Day) {
@@ -123,7 +142,9 @@ pub type Traffic = BTreeMap<Day, HashSet<PrefixFlow>>;
 pub fn age(history: &PairHistory, aging: Aging, reading: &Reading, traffic: &Traffic) -> Aged {
     let mut last: BTreeMap<PrefixFlow, Day> = BTreeMap::new();
     let mut ever: HashSet<PrefixFlow> = HashSet::new();
-    let mut aged = Aged { rows: Vec::new(), in_force: InForce::default() };
+    let both = reading.directions == Directions::Both;
+    let in_force = InForce { spans: HashMap::new(), both };
+    let mut aged = Aged { rows: Vec::new(), in_force };
     for (day, pairs) in &history.days {
         last.retain(|_, seen| aging.holds(day.since(*seen), reading.gap));
         let reverses = last.keys().filter(|pair| !last.contains_key(&pair.reverse())).count();
@@ -141,7 +162,7 @@ pub fn age(history: &PairHistory, aging: Aging, reading: &Reading, traffic: &Tra
                 Bytes::AlphaReports => (seen.alpha_bytes, seen.later_alpha),
                 Bytes::WholeFlows => (seen.whole_bytes, seen.later_whole),
             };
-            let installed = last.contains_key(pair);
+            let installed = last.contains_key(pair) || both && last.contains_key(&pair.reverse());
             let matched = match reading.credit {
                 _ if installed => all,
                 Credit::NextDay => 0,

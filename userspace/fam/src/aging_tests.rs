@@ -148,6 +148,40 @@ fn a_pair_of_both_directions_needs_no_more_reverses() {
     assert_eq!(aged.in_force.table(Day(2)), [key(), key().reverse()].into());
 }
 
+/// Out on day 1, back on days 2 and 4: one way the way back is learnt on day 2, both ways it is in
+/// force with the way out.
+#[test]
+fn an_entry_of_both_directions_redirects_the_way_back() {
+    let history = week(|day| match day {
+        1 => [(key(), bytes(10))].into(),
+        2 | 4 => [(key().reverse(), bytes(10))].into(),
+        _ => [].into(),
+    });
+    let of = |directions| {
+        let reading = Reading { directions, ..Reading::default() };
+        run(&history, Aging::After(2), &reading)
+    };
+    let (one, effect) = of(Directions::OneWay);
+    assert_eq!(column(&one, |row| row.matched), [0, 0, 0, 10, 0, 0, 0]);
+    assert_eq!(column(&one, |row| row.new_install), [1, 1, 0, 0, 0, 0, 0]);
+    assert_eq!((effect.matched, days_in_force(&one)), (10, vec![2, 3]));
+    let (both, effect) = of(Directions::Both);
+    assert_eq!(column(&both, |row| row.matched), [0, 10, 0, 10, 0, 0, 0]);
+    assert_eq!(column(&both, |row| row.new_install), [1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!((effect.matched, days_in_force(&both)), (20, vec![2, 3, 4, 5, 6]));
+    // Sizes are told both ways whatever is in force.
+    let counts: [fn(&AgedRow) -> u64; 3] =
+        [|row| row.size, |row| row.both_ways, |row| row.new_ever];
+    for of in counts {
+        assert_eq!(column(&one, of), column(&both, of));
+    }
+    assert_eq!(column(&both, |row| row.size), [0, 1, 2, 1, 1, 1, 0]);
+    let (day, forward) = (Day(2), key());
+    assert_eq!(one.in_force.table(day), [forward].into());
+    assert_eq!(both.in_force.table(day), [forward, forward.reverse()].into());
+    assert!(both.in_force.learnt(&forward, day) && !both.in_force.learnt(&forward.reverse(), day));
+}
+
 #[test]
 fn ages_have_names() {
     assert_eq!("never".parse(), Ok(Aging::Never));

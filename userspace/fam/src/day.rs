@@ -13,7 +13,7 @@ use crate::reading::{Duplicates, Reading};
 use crate::record::Record;
 use crate::screen::{Fault, Totals, bytes};
 use crate::span::{self, Span};
-use crate::suspects::Suspects;
+use crate::suspects::{Round, Suspects};
 use crate::time::Day;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -145,13 +145,15 @@ struct Part {
 #[derive(Clone, Debug)]
 pub struct Gather<'s> {
     suspects: &'s Suspects<'s>,
+    round: Round,
     days: BTreeMap<Day, Part>,
 }
 
 impl<'s> Gather<'s> {
-    /// Nothing gathered yet. `suspects` has seen all records of the days to come.
-    pub fn new(suspects: &'s Suspects<'s>) -> Self {
-        Self { suspects, days: BTreeMap::new() }
+    /// Nothing gathered yet. `suspects` has seen all records of the days to come; those of one of its
+    /// rounds are gathered.
+    pub fn new(suspects: &'s Suspects<'s>, round: Round) -> Self {
+        Self { suspects, round, days: BTreeMap::new() }
     }
 
     /// Takes a record.
@@ -163,7 +165,7 @@ impl<'s> Gather<'s> {
         self.keep(record, day, outcome);
     }
 
-    /// Takes a record that [`Self::add_totals`] counts.
+    /// Takes a record that [`Self::add_totals`] counts, or another round did.
     pub fn observe_counted(&mut self, record: &Record) {
         let reading = self.suspects.reading();
         self.keep(record, reading.calendar.day(record.first), bytes(record, reading));
@@ -177,7 +179,7 @@ impl<'s> Gather<'s> {
 
     fn keep(&mut self, record: &Record, day: Day, outcome: Result<u64, Fault>) {
         if let Ok(bytes) = outcome
-            && self.suspects.suspected(day, &record.key)
+            && self.suspects.suspected(day, &record.key, &self.round)
         {
             let flows = &mut self.days.entry(day).or_default().flows;
             let reports = flows.entry((record.key, record.exporter)).or_default();
@@ -231,13 +233,32 @@ fn finish(part: Part, reading: &Reading) -> AlphaDay {
     AlphaDay { totals: part.totals, flows }
 }
 
+/// Adds what another round found: the flows of two rounds are others.
+pub fn join(days: &mut BTreeMap<Day, AlphaDay>, more: BTreeMap<Day, AlphaDay>) {
+    for (day, more) in more {
+        let own = days.entry(day).or_default();
+        own.totals.merge(&more.totals);
+        own.flows.extend(more.flows);
+        own.flows.sort_unstable_by_key(|flow| (flow.key, flow.exporter));
+    }
+}
+
 /// Both passes over records at hand.
 pub fn read(records: &[Record], reading: &Reading) -> BTreeMap<Day, AlphaDay> {
     let mut suspects = Suspects::new(reading);
     records.iter().for_each(|record| suspects.observe(record));
-    let mut gather = Gather::new(&suspects);
-    records.iter().for_each(|record| gather.observe(record));
-    gather.finish()
+    let mut days = BTreeMap::new();
+    for (number, round) in suspects.rounds().into_iter().enumerate() {
+        let mut gather = Gather::new(&suspects, round);
+        for record in records {
+            match number {
+                0 => gather.observe(record),
+                _ => gather.observe_counted(record),
+            }
+        }
+        join(&mut days, gather.finish());
+    }
+    days
 }
 
 #[cfg(test)]

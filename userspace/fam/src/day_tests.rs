@@ -150,3 +150,38 @@ fn the_window_needs_both_passes() {
         assert_eq!(day.flows[0].alpha_bytes(), 12 * 170_000_000);
     }
 }
+
+/// A flow of 10 s reports among 120 of 0.6 GB, two of which make a bucket suspicious: whatever may be
+/// held at once, the same is found, and no more is held than that or one bucket.
+#[test]
+fn rounds_hold_a_part_and_find_the_whole() {
+    let mut records: Vec<_> = (0..12)
+        .map(|n| record("192.0.2.7", "198.51.100.1", n * 10, n * 10 + 10, 170_000_000))
+        .collect();
+    for n in 0..120 {
+        let mut small = record("192.0.2.9", "198.51.100.1", 0, 60, 600_000_000);
+        small.key.src_port = n;
+        records.push(small);
+    }
+    let detector = Detector::Window;
+    let wide = Reading { detector, suspect_buckets: 30, ..Reading::default() };
+    let found = read(&records, &wide);
+    let tight = Reading { suspect_reports: 20, ..wide.clone() };
+    assert_eq!(read(&records, &tight), found);
+    assert_eq!((found[&Day(0)].totals.records, found[&Day(0)].flows.len()), (132, 1));
+    let mut suspects = Suspects::new(&tight);
+    records.iter().for_each(|record| suspects.observe(record));
+    let rounds = suspects.rounds();
+    assert!(rounds.len() > 2);
+    let mut all = 0;
+    for round in rounds {
+        let buckets = round.len();
+        let mut gather = Gather::new(&suspects, round);
+        records.iter().for_each(|record| gather.observe(record));
+        let held: usize =
+            gather.days.values().flat_map(|part| part.flows.values()).map(Vec::len).sum();
+        assert!(held <= 20 || buckets == 1, "{held} reports of {buckets} buckets");
+        all += held as u64;
+    }
+    assert_eq!(all, suspects.records());
+}

@@ -2,11 +2,12 @@
 //! The four dimensions of a flow (Lan and Heidemann): size, rate, duration, burstiness.
 //!
 //! Along each a flow is heavy or not: elephant or mouse, cheetah or snail, tortoise or dragonfly,
-//! porcupine or stingray. Heavy is above the mean plus three standard deviations over all flows.
+//! porcupine or stingray. Heavy is above the mean plus three standard deviations over all flows, or
+//! above a limit that somebody gives.
 
 use crate::detect::Report;
 use crate::rank::spearman;
-use crate::span;
+use crate::span::{self, Span};
 use crate::time::SECOND;
 use serde::Serialize;
 
@@ -38,11 +39,13 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape of a flow; `None` without reports.
-    pub fn of(reports: &[Report]) -> Option<Self> {
-        let first = reports.iter().map(|report| report.first).min()?;
-        let last = reports.iter().map(|report| report.last).max()?;
-        let bytes = reports.iter().fold(0, |sum: u64, report| sum.saturating_add(report.bytes));
+    /// The shape of a flow of some reports, each from its first packet to its last and with its bytes;
+    /// `None` without any.
+    pub fn of(reports: impl IntoIterator<Item = (Span, u64)>) -> Option<Self> {
+        let reports: Vec<(Span, u64)> = reports.into_iter().collect();
+        let first = reports.iter().map(|(life, _)| life.0).min()?;
+        let last = reports.iter().map(|(life, _)| life.1).max()?;
+        let bytes = reports.iter().fold(0, |sum: u64, (_, bytes)| sum.saturating_add(*bytes));
         let duration = span::length((first, last));
         let second = SECOND as u128;
         let (mut rate, mut burstiness) = (None, None);
@@ -50,9 +53,9 @@ impl Shape {
             let bits = u128::from(bytes) * 8 * second / u128::from(duration);
             rate = Some(u64::try_from(bits).unwrap_or(u64::MAX));
             let mut bins = std::collections::BTreeMap::<i64, u64>::new();
-            for report in reports {
-                let life = (report.first - first, report.last - first);
-                span::for_bins(report.bytes, life, SECOND, |bin, bytes| {
+            for (life, bytes) in reports {
+                let life = (life.0 - first, life.1 - first);
+                span::for_bins(bytes, life, SECOND, |bin, bytes| {
                     let sum = bins.entry(bin).or_default();
                     *sum = sum.saturating_add(bytes);
                 });
@@ -65,9 +68,40 @@ impl Shape {
         Some(Self { bytes, rate, duration, burstiness })
     }
 
+    /// The shape of a raw flow.
+    pub fn of_reports(reports: &[Report]) -> Option<Self> {
+        Self::of(reports.iter().map(|report| ((report.first, report.last), report.bytes)))
+    }
+
     /// The four values in the order of [`DIMENSIONS`].
     pub fn values(&self) -> [Option<u64>; 4] {
         [Some(self.bytes), self.rate, Some(self.duration), self.burstiness]
+    }
+}
+
+/// What makes a flow heavy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Heavy {
+    /// Standard deviations above the mean; 3 in the literature.
+    pub deviations: f64,
+    /// Limits to be taken in place of that, in the order of [`DIMENSIONS`] and the units of a [`Shape`].
+    pub fixed: [Option<u64>; 4],
+}
+
+impl Default for Heavy {
+    fn default() -> Self {
+        Self { deviations: 3.0, fixed: [None; 4] }
+    }
+}
+
+impl Heavy {
+    /// The limits for these flows.
+    pub fn limits(&self, shapes: &[Shape]) -> Limits {
+        let mut limits = Limits::of(shapes, self.deviations);
+        for (limit, fixed) in limits.0.iter_mut().zip(self.fixed) {
+            *limit = fixed.map_or(*limit, |fixed| fixed as f64);
+        }
+        limits
     }
 }
 
@@ -155,17 +189,15 @@ pub fn dimensions(shapes: &[Shape], limits: Limits) -> Dimensions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lsp::Egress;
 
-    fn report(first_ms: i64, last_ms: i64, bytes: u64) -> Report {
-        let [first, last] = [first_ms, last_ms].map(|ms| ms * 1_000_000);
-        Report { first, last, bytes, egress: Egress::Unknown, alpha: false }
+    fn report(first_ms: i64, last_ms: i64, bytes: u64) -> (Span, u64) {
+        ((first_ms * 1_000_000, last_ms * 1_000_000), bytes)
     }
 
     #[test]
     fn a_shape_by_hand() {
         // 900 bytes in the first second of three, 300 in the last.
-        let shape = Shape::of(&[report(500, 1500, 900), report(2500, 3500, 300)]).unwrap();
+        let shape = Shape::of([report(500, 1500, 900), report(2500, 3500, 300)]).unwrap();
         let expected = Shape {
             bytes: 1200,
             rate: Some(3200),
@@ -173,10 +205,10 @@ mod tests {
             burstiness: Some(2250),
         };
         assert_eq!(shape, expected);
-        let short = Shape::of(&[report(0, 100, 9)]).unwrap();
+        let short = Shape::of([report(0, 100, 9)]).unwrap();
         assert_eq!((short.rate, short.burstiness), (None, None), "100 ms are not more than 100 ms");
-        assert!(Shape::of(&[report(0, 101, 9)]).unwrap().rate.is_some());
-        assert_eq!(Shape::of(&[]), None);
+        assert!(Shape::of([report(0, 101, 9)]).unwrap().rate.is_some());
+        assert_eq!(Shape::of([]), None);
     }
 
     /// One flow for each cell, and the same flows a thousand times as large.
@@ -214,5 +246,7 @@ mod tests {
         assert_eq!((table.cells[0b0101].flows, table.cells[0].flows), (1, 19));
         assert_eq!(table.correlations[1], (0, 2, Some(1.0)));
         assert_eq!(table.correlations[0].2, None);
+        let heavy = Heavy { deviations: 0.0, fixed: [None, None, Some(21), None] };
+        assert_eq!(heavy.limits(&shapes).0, [2.0, f64::INFINITY, 21.0, f64::INFINITY]);
     }
 }

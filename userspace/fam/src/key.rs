@@ -142,7 +142,12 @@ pub struct PrefixFlow {
 impl PrefixFlow {
     /// The prefix flow of `width` that `key` belongs to.
     pub fn of(key: &FiveTuple, width: Width) -> Self {
-        Self { src: Prefix::of(key.src, width), dst: Prefix::of(key.dst, width) }
+        Self::between(key.src, key.dst, width)
+    }
+
+    /// The prefix flow of `width` from `src` to `dst`.
+    pub fn between(src: IpAddr, dst: IpAddr, width: Width) -> Self {
+        Self { src: Prefix::of(src, width), dst: Prefix::of(dst, width) }
     }
 
     /// The other direction.

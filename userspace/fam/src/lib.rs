@@ -11,25 +11,34 @@
 //! - [`reading`]: every ambiguity of the definitions as a switch.
 //! - [`screen`], [`suspects`], [`detect`], [`day`]: from records to the alpha raw flows of a day, in
 //!   two passes.
-//! - [`series`], [`aging`], [`traffic`]: the day series; PBR tables, effectiveness, new flows.
-//! - [`beta`], [`utilisation`], [`simultaneous`], [`doors`]: what else the LSPs carry, how full they
-//!   are, how many flows meet on them, and whose flows they are.
+//! - [`period`], [`series`], [`aging`], [`traffic`]: which days count; the day series; PBR tables,
+//!   effectiveness, new flows.
+//! - [`plan`], [`gaps`], [`busy`], [`beta`], [`redirected`]: what else the LSPs carry, in a third pass.
+//! - [`utilisation`], [`simultaneous`], [`doors`]: how full LSPs are, how many flows meet on them, and
+//!   whose flows they are.
 //! - [`hypothesis`]: whether alpha flows come from addresses that stay, which may be false.
-//! - [`dimension`], [`rank`], [`burst`]: the four flow dimensions; the alpha/beta decomposition.
+//! - [`dimension`], [`sample`], [`rank`], [`burst`]: the four flow dimensions, of all flows too; the
+//!   alpha/beta decomposition.
 
 pub mod aging;
 pub mod beta;
 pub mod burst;
+pub mod busy;
 pub mod day;
 pub mod detect;
 pub mod dimension;
 pub mod doors;
+pub mod gaps;
 pub mod hypothesis;
 pub mod key;
 pub mod lsp;
+pub mod period;
+pub mod plan;
 pub mod rank;
 pub mod reading;
 pub mod record;
+pub mod redirected;
+pub mod sample;
 pub mod screen;
 pub mod series;
 pub mod simultaneous;

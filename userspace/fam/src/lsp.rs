@@ -90,6 +90,16 @@ pub struct Lsp {
     pub egress: Egress,
 }
 
+impl Lsp {
+    /// The way back; `None` where nobody knows the router at its other end.
+    pub fn reverse(self) -> Option<Self> {
+        match self.egress {
+            Egress::Router(ingress) => Some(Self { ingress, egress: Egress::Router(self.ingress) }),
+            Egress::Interface(_) | Egress::Unknown => None,
+        }
+    }
+}
+
 impl fmt::Display for Lsp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.ingress, self.egress)
@@ -157,6 +167,17 @@ mod tests {
             [row(24_000, 2, 0, 2, 2), row(24_001, 2, 2, 0, 0), row(24_002, 3, 2, 1, 2)]
         );
         assert_eq!(month_matrix(&BTreeMap::new()), []);
+    }
+
+    #[test]
+    fn the_way_back_needs_a_router() {
+        let [a, b] = ["192.0.2.1", "192.0.2.2"].map(ip);
+        let there = Lsp { ingress: a, egress: Egress::Router(b) };
+        assert_eq!(there.reverse(), Some(Lsp { ingress: b, egress: Egress::Router(a) }));
+        assert_eq!(there.reverse().and_then(Lsp::reverse), Some(there));
+        for egress in [Egress::Interface(7), Egress::Unknown] {
+            assert_eq!(Lsp { ingress: a, egress }.reverse(), None);
+        }
     }
 
     #[test]

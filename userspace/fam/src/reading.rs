@@ -104,6 +104,17 @@ pub enum Credit {
     SameDay,
 }
 
+/// Which traffic an entry redirects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Directions {
+    /// That of its prefix flow: as the slides count.
+    #[default]
+    OneWay,
+    /// That of the reverse prefix flow too: as PBRs are set.
+    Both,
+}
+
 /// What a raw flow seen by several exporters counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -152,6 +163,9 @@ pub struct Reading {
     pub grace: Ns,
     /// A record that claims more is left out and counted; it also bounds what one record can cost.
     pub longest: Ns,
+    /// Days farther than so many days without a record from the bulk of them are not believed, as
+    /// [`crate::period`] has it; `None` if every day is.
+    pub far: Option<u32>,
     /// Which reports are alpha reports.
     pub detector: Detector,
     /// What counts at H itself.
@@ -174,6 +188,8 @@ pub struct Reading {
     pub refresh: Refresh,
     /// From when on entries redirect.
     pub credit: Credit,
+    /// Which traffic entries redirect.
+    pub directions: Directions,
     /// What a flow seen by several exporters counts.
     pub duplicates: Duplicates,
     /// Whose records count.
@@ -184,11 +200,15 @@ pub struct Reading {
     pub egress: EgressTable,
     /// Reports of a flow at most this far apart are one stay in the sweep of simultaneous flows.
     pub adjacent: Ns,
-    /// Bin of LSP utilisation.
+    /// Bin of LSP utilisation, at least [`crate::utilisation::BIN_LEAST`].
     pub utilisation_bin: Ns,
-    /// Buckets per interval in which the window detector's first pass sums flows; more of them
-    /// leave fewer innocent flows for the second pass. Results do not depend on it.
+    /// Buckets in which the window detector's first pass sums flows, 12 octets each for every worker;
+    /// more of them leave fewer innocent flows for the second pass. Good are four for every H bytes of
+    /// the period. Results do not depend on it.
     pub suspect_buckets: u32,
+    /// Most reports of suspected flows that the window detector's second pass holds, some 100 octets
+    /// each; where there are more it is done again for the rest. Results do not depend on it.
+    pub suspect_reports: u64,
 }
 
 impl Default for Reading {
@@ -198,6 +218,7 @@ impl Default for Reading {
             t: 60 * SECOND,
             grace: 0,
             longest: 7 * 86_400 * SECOND,
+            far: Some(31),
             detector: Detector::default(),
             threshold: Threshold::default(),
             long_report: LongReport::default(),
@@ -209,13 +230,15 @@ impl Default for Reading {
             bytes: Bytes::default(),
             refresh: Refresh::default(),
             credit: Credit::default(),
+            directions: Directions::default(),
             duplicates: Duplicates::default(),
             exporters: Exporters::default(),
             egress_from: EgressFrom::default(),
             egress: EgressTable::default(),
             adjacent: 0,
             utilisation_bin: 10 * SECOND,
-            suspect_buckets: 1 << 14,
+            suspect_buckets: 1 << 21,
+            suspect_reports: 1 << 22,
         }
     }
 }

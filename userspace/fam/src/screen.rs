@@ -94,6 +94,12 @@ impl Totals {
         }
     }
 
+    /// All records, those left out too.
+    pub fn all(&self) -> u64 {
+        let Self { records, unknown_sampling, negative, too_long, other_exporter, .. } = *self;
+        records + unknown_sampling + negative + too_long + other_exporter
+    }
+
     /// Adds another part of the day.
     pub fn merge(&mut self, other: &Self) {
         self.records += other.records;

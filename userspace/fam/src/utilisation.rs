@@ -6,7 +6,10 @@ use crate::time::{Ns, SECOND};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Alpha and beta bytes by bin; bins without bytes are left out.
+/// The shortest bin: a record of a week, the longest that counts, touches 604 800 of them.
+pub const BIN_LEAST: Ns = SECOND;
+
+/// Alpha and beta bytes by bin; bins that no record touches are left out. Memory: O(bins touched).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     bins: BTreeMap<i64, (u64, u64)>,
@@ -29,12 +32,15 @@ impl Load {
         });
     }
 
-    /// Adds another load of the same bins.
-    pub fn merge(&mut self, other: &Self) {
-        for (bin, (alpha, beta)) in &other.bins {
-            let sums = self.bins.entry(*bin).or_default();
-            *sums = (sums.0.saturating_add(*alpha), sums.1.saturating_add(*beta));
-        }
+    /// Adds other bytes that fell into a bin.
+    pub fn add_bin(&mut self, number: i64, bytes: u64) {
+        let sum = &mut self.bins.entry(number).or_default().1;
+        *sum = sum.saturating_add(bytes);
+    }
+
+    /// Whether no record touched any bin.
+    pub fn is_empty(&self) -> bool {
+        self.bins.is_empty()
     }
 
     /// All alpha and all beta bytes.
@@ -128,9 +134,9 @@ mod tests {
     fn by_hand() {
         let mut load = Load::default();
         load.add_alpha(300, (0, 3 * SECOND), SECOND);
-        let mut beta = Load::default();
-        beta.add_beta(50, (SECOND, 2 * SECOND), SECOND);
-        load.merge(&beta);
+        load.add_beta(20, (SECOND, 2 * SECOND), SECOND);
+        load.add_bin(1, 30);
+        assert!(!load.is_empty());
         let usage = load.usage(10 * SECOND as u64, SECOND, Some(1000));
         let expected = Usage {
             bins: 10,

@@ -4,9 +4,12 @@
 //! `pbr-DAY.json`, written whole or not at all. Version 1:
 //!
 //! - `version`, `day`, `width`, `aging`: what this is.
-//! - `both_directions`: true; every entry stands for its reverse too, which is not listed.
+//! - `both_directions`: whether every entry stands for its reverse too, which is not listed; it does by
+//!   default. If not (`--directions both`), `entries` and `lsps` are all there is to install.
 //! - `entries`: `src`, `dst`, `last_alpha` (the day of its last alpha flow) and `lsps` (where its
-//!   alpha flows of that day went, `ingress` and `egress`), sorted.
+//!   alpha flows of that day went, `ingress` and `egress`), sorted. With `reverse` the entry is there
+//!   because of the way back: `last_alpha` is of that, and `lsps` are its LSPs turned round, as far as
+//!   the router at the other end is known.
 //! - `lsps`: the LSPs that any entry names, sorted.
 //! - `diff`: `since` (the interval before), `entries` and `lsps`, each with what is `added` and what
 //!   is `removed` against the table of that day. Applied to it they give this table. `base` is the
@@ -28,6 +31,7 @@ use std::path::{Path, PathBuf};
 use telesteer_fam::aging::{InForce, Policy};
 use telesteer_fam::day::RawFlow;
 use telesteer_fam::lsp::Lsp;
+use telesteer_fam::reading::Directions;
 use telesteer_fam::series::Days;
 use telesteer_fam::{Day, Prefix, PrefixFlow, Reading};
 
@@ -60,6 +64,9 @@ pub struct Entry {
     pub last_alpha: String,
     /// Where its alpha flows of that day went.
     pub lsps: BTreeSet<LspName>,
+    /// Whether it is in force because of its reverse only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reverse: bool,
 }
 
 /// What changed.
@@ -96,7 +103,7 @@ pub struct Emitted {
     pub width: String,
     /// Their aging.
     pub aging: String,
-    /// Always true.
+    /// Whether each entry stands for its reverse too.
     pub both_directions: bool,
     /// The table.
     pub entries: Vec<Entry>,
@@ -114,14 +121,17 @@ fn entries(
     reading: &Reading,
 ) -> Vec<Entry> {
     let entry = |pair: PrefixFlow| {
-        let of_pair = |flow: &&RawFlow| PrefixFlow::of(&flow.key, policy.width) == pair;
+        let reverse = !table.learnt(&pair, day);
+        let learnt = if reverse { pair.reverse() } else { pair };
+        let of_pair = |flow: &&RawFlow| PrefixFlow::of(&flow.key, policy.width) == learnt;
         let (last, alpha) = days
             .range(..day)
             .rev()
             .find(|(_, alpha)| alpha.flows.iter().any(|flow| of_pair(&flow)))?;
-        let lsps = alpha.flows.iter().filter(of_pair).map(|flow| flow.lsp().into()).collect();
+        let way = |flow: &RawFlow| if reverse { flow.lsp().reverse() } else { Some(flow.lsp()) };
+        let lsps = alpha.flows.iter().filter(of_pair).filter_map(way).map(LspName::from).collect();
         let last_alpha = reading.calendar.label(*last);
-        Some(Entry { src: pair.src, dst: pair.dst, last_alpha, lsps })
+        Some(Entry { src: pair.src, dst: pair.dst, last_alpha, lsps, reverse })
     };
     table.table(day).into_iter().filter_map(entry).collect()
 }
@@ -205,7 +215,7 @@ pub fn emitted(
         day: reading.calendar.label(day),
         width: policy.width.label(),
         aging: policy.aging.to_string(),
-        both_directions: true,
+        both_directions: reading.directions == Directions::OneWay,
         diff: Diff {
             since,
             base: base.digest,

@@ -3,18 +3,21 @@
 //!
 //! The calculations are [`telesteer_fam`]'s. Here is what reads and writes:
 //!
-//! - [`schema`], [`input`], [`lists`]: flow records in files, ours and others'; other lists.
+//! - [`schema`], [`input`]: flow records in files, ours and others'; [`lists`], [`capacities`]: what is
+//!   given beside them.
 //! - [`tables`], [`emit`]: results as text, JSON and CSV; the contract for the control side.
 //! - [`report`]: results as a page with figures and a verdict.
 //! - [`state`]: days kept between runs.
-//! - [`work`], [`watch`]: who goes over the records, and who watches that.
+//! - [`work`], [`exporters`], [`watch`]: who goes over the records, whose they are, and who watches that.
 //! - [`generate`], [`rng`]: workloads whose truth is known.
 //! - [`cryptopan`]: addresses made anonymous.
 //! - [`cmd`]: the verbs of the program.
 
+pub mod capacities;
 pub mod cmd;
 pub mod cryptopan;
 pub mod emit;
+pub mod exporters;
 pub mod generate;
 pub mod input;
 pub mod lists;

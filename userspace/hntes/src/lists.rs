@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Lists that are given beside records: egress routers and data doors. A line each, by prefix; what
+//! Lists by prefix that are given beside records: egress routers and data doors. A line each; what
 //! follows a `#` is a comment.
 
 use anyhow::{Context, Result};

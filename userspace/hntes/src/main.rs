@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `hntes`: exit 0 done, 1 done in part, 2 could not run.
+//! `hntes`: exit 0 done, 1 a check failed or a part could not be done, 2 could not run.
 
 use clap::{Parser, Subcommand};
 use hntes::cmd;
 use std::process::ExitCode;
 
-/// Finds alpha flows, and what redirecting them would do.
+/// Finds alpha flows in flow records, learns from them the table that routers would redirect them by,
+/// and says what it would have done. No network is touched: files in, tables out.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = HELP)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -20,6 +21,18 @@ enum Verb {
     Report(Box<cmd::report::Args>),
     Anonymise(cmd::anonymise::Args),
 }
+
+const HELP: &str = "\
+Examples:
+  hntes generate --profile slides --seed 42 --out w  a workload whose figures are known
+  hntes fam w                                        its alpha flows, and what tables would redirect
+  hntes report w --out report                        the same as a page with figures
+  hntes fam flows                                    your own records: telesteer collect --parquet flows
+  TZ=UTC nfdump -R DIR -o csv | hntes fam -          or another collector's, see docs/inputs.md
+
+`hntes VERB --help` has examples, units and defaults of each.
+Exit: 0 done; 1 a part could not be done (anonymise); 2 could not run. Data is on standard output, talk on
+standard error.";
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {

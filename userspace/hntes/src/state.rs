@@ -6,16 +6,23 @@
 //! skewed clock may put a record on any day: a day of which fewer records were read than are kept
 //! stays as it is. Days are worth something only under what they were made with, so that is kept
 //! beside them.
+//!
+//! The beta traffic of a day is kept in a file of its own with the hash of everything it was held
+//! against ([`Needs`]): the day's alpha flows, the tables in force, the alpha flows that records met.
+//! It is good as long as that is the same; if an earlier day became known or another aging is asked for
+//! it is not, and the day has to be read again.
 
 use crate::input::Assume;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use telesteer_fam::beta::BetaDay;
 use telesteer_fam::day::AlphaDay;
-use telesteer_fam::screen::Totals;
+use telesteer_fam::plan::Needs;
 use telesteer_fam::series::Days;
 use telesteer_fam::time::{SECOND, Zone};
 use telesteer_fam::{Calendar, Day, Reading};
@@ -93,10 +100,17 @@ pub struct Kept {
     pub read: u64,
 }
 
-/// All records of a day, those left out too.
-fn records(totals: &Totals) -> u64 {
-    let Totals { records, unknown_sampling, negative, too_long, other_exporter, .. } = *totals;
-    records + unknown_sampling + negative + too_long + other_exporter
+/// The beta traffic of a day, and what it was held against.
+#[derive(Serialize, Deserialize)]
+struct KeptBeta<B> {
+    needs: String,
+    beta: B,
+}
+
+/// A name for what the beta traffic of a day is held against: equal if that is.
+fn name(needs: &Needs<'_>) -> Result<String> {
+    let text = serde_json::to_vec(needs).context("writing down what a day's beta needs")?;
+    Ok(Sha256::digest(&text).iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
 /// A folder of days.
@@ -167,9 +181,9 @@ impl State {
         Ok(days)
     }
 
-    /// All days kept.
-    pub fn load(&self, reading: &Reading) -> Result<Days> {
-        let days = self.days(&reading.calendar)?.into_iter();
+    /// All days kept but those that `leave` names.
+    pub fn load(&self, reading: &Reading, leave: impl Fn(Day) -> bool) -> Result<Days> {
+        let days = self.days(&reading.calendar)?.into_iter().filter(|(day, _)| !leave(*day));
         days.map(|(day, path)| Ok((day, read(&path)?))).collect()
     }
 
@@ -181,7 +195,7 @@ impl State {
             let path = self.path(&reading.calendar.label(*day));
             if !replace && path.exists() {
                 let old = read(&path).context("--replace puts another in its place")?;
-                let (kept, read) = (records(&old.totals), records(&alpha.totals));
+                let (kept, read) = (old.totals.all(), alpha.totals.all());
                 if read < kept {
                     stayed.push(Kept { day: *day, kept, read });
                     continue;
@@ -190,6 +204,53 @@ impl State {
             write_whole(&path, &serde_json::to_vec(alpha)?)?;
         }
         Ok(stayed)
+    }
+
+    fn beta_path(&self, label: &str) -> PathBuf {
+        self.dir.join(format!("{label}.beta.json"))
+    }
+
+    /// Keeps the beta traffic of days in place of what was there of them.
+    pub fn store_beta(
+        &self,
+        beta: &BTreeMap<Day, BetaDay>,
+        needs: &BTreeMap<Day, Needs<'_>>,
+        reading: &Reading,
+    ) -> Result<()> {
+        for (day, beta) in beta {
+            let Some(needs) = needs.get(day) else { continue };
+            let kept = KeptBeta { needs: name(needs)?, beta };
+            let path = self.beta_path(&reading.calendar.label(*day));
+            write_whole(&path, &serde_json::to_vec(&kept)?)?;
+        }
+        Ok(())
+    }
+
+    /// The beta traffic of those days of `needs` that are not in `beta` yet, added to it, as far as it
+    /// was kept under the same needs.
+    pub fn load_beta(
+        &self,
+        beta: &mut BTreeMap<Day, BetaDay>,
+        needs: &BTreeMap<Day, Needs<'_>>,
+        reading: &Reading,
+    ) -> Result<()> {
+        for (day, needs) in needs {
+            if beta.contains_key(day) {
+                continue;
+            }
+            let path = self.beta_path(&reading.calendar.label(*day));
+            let at = || format!("reading {}", path.display());
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).with_context(at),
+            };
+            let kept: KeptBeta<BetaDay> = serde_json::from_slice(&bytes).with_context(at)?;
+            if kept.needs == name(needs)? {
+                beta.insert(*day, kept.beta);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,9 +2,12 @@
 //! Folders of days by hand.
 
 use super::*;
-use telesteer_fam::Sampling;
+use telesteer_fam::aging::{Aging, Traffic};
+use telesteer_fam::plan::Plan;
 use telesteer_fam::reading::Gap;
+use telesteer_fam::series::PairHistory;
 use telesteer_fam::time::Step;
+use telesteer_fam::{Sampling, Width};
 
 const DAY: Day = Day(15_095);
 
@@ -28,9 +31,9 @@ fn keeps_days_under_their_reading() {
     // What does not change days may change.
     let other = Reading { gap: Gap::Under, ..Reading::default() };
     let state = State::open(dir.path(), &basis(&other)).unwrap();
-    assert_eq!(state.load(&other).unwrap(), days);
+    assert_eq!(state.load(&other, |_| false).unwrap(), days);
     state.store(&days, &reading, false).unwrap();
-    assert_eq!(state.load(&reading).unwrap(), days);
+    assert_eq!(state.load(&reading, |_| false).unwrap(), days);
     let hourly = Calendar { step: Step::Hour, ..Calendar::default() };
     for other in
         [Reading { h: 5, ..Reading::default() }, Reading { calendar: hourly, ..Reading::default() }]
@@ -39,7 +42,7 @@ fn keeps_days_under_their_reading() {
         assert!(error.contains("another reading (other switches)"), "{error}");
     }
     fs::write(dir.path().join("2011-05-02.day.json"), "{").unwrap();
-    let error = format!("{:#}", state.load(&reading).unwrap_err());
+    let error = format!("{:#}", state.load(&reading, |_| false).unwrap_err());
     assert!(error.contains("2011-05-02.day.json"), "{error}");
 }
 
@@ -52,10 +55,10 @@ fn fewer_records_do_not_replace_more() {
     state.store(&day_of(7, 3), &reading, false).unwrap();
     let stayed = state.store(&day_of(9, 0), &reading, false).unwrap();
     assert_eq!(stayed, [Kept { day: DAY, kept: 10, read: 9 }]);
-    assert_eq!(state.load(&reading).unwrap(), day_of(7, 3));
+    assert_eq!(state.load(&reading, |_| false).unwrap(), day_of(7, 3));
     for (days, replace) in [(day_of(10, 0), false), (day_of(12, 0), false), (day_of(1, 0), true)] {
         assert_eq!(state.store(&days, &reading, replace).unwrap(), []);
-        assert_eq!(state.load(&reading).unwrap(), days);
+        assert_eq!(state.load(&reading, |_| false).unwrap(), days);
     }
     // A damaged day is not lost by the way.
     fs::write(dir.path().join("2011-05-01.day.json"), "{").unwrap();
@@ -114,4 +117,44 @@ fn a_zone_may_change_at_other_times() {
         let error = State::open(dir.path(), &named(&other)).unwrap_err().to_string();
         assert!(error.contains("Here/There"), "{error}");
     }
+}
+
+/// Beta traffic comes back while it is held against the same, and not when an earlier day has become
+/// known; a file that is none is named.
+#[test]
+fn beta_traffic_is_kept_under_its_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let reading = Reading::default();
+    let state = State::open(dir.path(), &basis(&reading)).unwrap();
+    let plan_of = |days: &Days| {
+        let needs = |aging| {
+            let history = PairHistory::new(days, Width::NET);
+            let plan = Plan::new(days, &[history], &[aging], &Traffic::new(), &reading);
+            let needs = plan.needs();
+            let names = needs.iter().map(|(day, needs)| (*day, name(needs).unwrap()));
+            names.collect::<BTreeMap<_, _>>()
+        };
+        (needs(Aging::Never), needs(Aging::After(7)))
+    };
+    let days = day_of(7, 0);
+    let (never, seven) = plan_of(&days);
+    assert_ne!(never, seven);
+    assert_ne!(never, plan_of(&day_of(8, 0)).0, "another day");
+
+    let history = PairHistory::new(&days, Width::NET);
+    let plan = Plan::new(&days, &[history], &[Aging::Never], &Traffic::new(), &reading);
+    let beta = BTreeMap::from([(DAY, BetaDay { bytes: 5, ..BetaDay::default() })]);
+    state.store_beta(&beta, &plan.needs(), &reading).unwrap();
+    let load = |plan: &Plan<'_>| {
+        let mut found = BTreeMap::new();
+        state.load_beta(&mut found, &plan.needs(), &reading).map(|()| found)
+    };
+    assert_eq!(load(&plan).unwrap(), beta);
+    let history = PairHistory::new(&days, Width::NET);
+    let other = Plan::new(&days, &[history], &[Aging::After(7)], &Traffic::new(), &reading);
+    assert_eq!(load(&other).unwrap(), BTreeMap::new());
+    assert_eq!(state.load(&reading, |_| false).unwrap(), Days::new(), "beta files are no days");
+    fs::write(dir.path().join("2011-05-01.beta.json"), "{").unwrap();
+    let error = format!("{:#}", load(&plan).unwrap_err());
+    assert!(error.contains("2011-05-01.beta.json"), "{error}");
 }

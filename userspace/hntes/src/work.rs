@@ -2,60 +2,36 @@
 //! The passes over all records: by an engine where files allow it, row by row where they do not. What
 //! comes out is the same.
 
+mod engine;
+
+pub use engine::Engine;
+
+use crate::exporters;
 use crate::input::passes::Passes;
-use crate::input::{Assume, FileReport, Format};
+use crate::input::source::Source;
+use crate::input::{self, Assume, FileReport, Format};
 use crate::watch::Watch;
 use anyhow::{Error, Result, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use telesteer_engine::notes::Notes;
 use telesteer_engine::stored::{self, Stored};
 use telesteer_engine::{Assumed, Fields, Pick, Run, bare, totals};
-use telesteer_fam::aging::{Aged, Policy, Traffic};
-use telesteer_fam::beta::{BetaPass, Plan, TableBeta};
+use telesteer_fam::aging::Traffic;
+use telesteer_fam::beta::{BetaDay, BetaPass};
 use telesteer_fam::burst::{BurstPass, Connections};
-use telesteer_fam::day::Gather;
+use telesteer_fam::day::{Gather, join};
+use telesteer_fam::plan::Plan;
+use telesteer_fam::sample::{FlowSample, Sample};
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::suspects::Suspects;
 use telesteer_fam::traffic::TrafficPass;
 use telesteer_fam::{Day, PrefixFlow, Reading, Record, screen};
 
-/// Who goes over the records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Engine {
-    /// Every row becomes a record, whatever the file.
-    Rows,
-    /// Columns, where the file is as telesteer stores it.
-    #[default]
-    Arrow,
-    /// DataFusion in this process.
-    DataFusion,
-    /// A Ballista cluster: the URL of its scheduler.
-    Ballista(String),
-}
-
-impl FromStr for Engine {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let known = match text {
-            "rows" => Self::Rows,
-            "arrow" => Self::Arrow,
-            "datafusion" => Self::DataFusion,
-            url if url.starts_with("ballista://") => Self::Ballista(url.to_owned()),
-            _ => bail!("{text:?} is none of rows, arrow, datafusion, ballista://HOST:PORT"),
-        };
-        if cfg!(not(feature = "sql")) && !matches!(known, Self::Rows | Self::Arrow) {
-            bail!("{text}: this hntes was built without SQL; build it with --features sql");
-        }
-        Ok(known)
-    }
-}
-
 /// The files of a run and who reads them.
 pub struct Work<'w> {
-    files: &'w [PathBuf],
+    files: &'w [Source],
     /// Numbers of files that are read row by row.
     rows: Vec<usize>,
     /// Numbers of files that the engine takes.
@@ -80,10 +56,23 @@ pub struct Found {
     totals: totals::Days,
 }
 
+/// Records of one file on days that are not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Far {
+    /// The file.
+    pub path: PathBuf,
+    /// How many.
+    pub records: u64,
+    /// The first of the days.
+    pub first: Day,
+    /// The last.
+    pub last: Day,
+}
+
 impl<'w> Work<'w> {
     /// Looks which files the engine can take.
     pub fn new(
-        files: &'w [PathBuf],
+        files: &'w [Source],
         engine: &Engine,
         memory: Option<u64>,
         assume: &'w Assume,
@@ -91,9 +80,9 @@ impl<'w> Work<'w> {
         watch: &'w Watch,
     ) -> Result<Self> {
         let (mut rows, mut taken, mut stored) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, path) in files.iter().enumerate() {
-            let parquet = *engine != Engine::Rows && path.extension() == Some("parquet".as_ref());
-            match parquet.then(|| stored::look(path)) {
+        for (number, Source { at, .. }) in files.iter().enumerate() {
+            let parquet = *engine != Engine::Rows && at.extension() == Some("parquet".as_ref());
+            match parquet.then(|| stored::look(at)) {
                 Some(Ok(file)) => {
                     taken.push(number);
                     stored.push(file);
@@ -110,7 +99,7 @@ impl<'w> Work<'w> {
             taken,
             stored,
             #[cfg(feature = "sql")]
-            sql: sql(engine, memory, threads)?,
+            sql: engine::sql(engine, memory, threads)?,
             engine: engine.clone(),
             assumed: assume.assumed(),
             assume,
@@ -121,7 +110,7 @@ impl<'w> Work<'w> {
 
     /// Whether the run may be tried again, files that the engine failed at being left to the reader of
     /// rows. Every try leaves at least one more.
-    pub fn set_aside(&mut self, error: &Error) -> bool {
+    fn set_aside(&mut self, error: &Error) -> bool {
         use telesteer_engine::Error::{File, Query, Sampling, Stopped};
         let all = |work: &mut Self| {
             work.rows.append(&mut work.taken);
@@ -146,6 +135,16 @@ impl<'w> Work<'w> {
         }
         eprintln!("hntes: {error:#}; read row by row");
         true
+    }
+
+    /// Tries a step until no file is left that the engine fails at.
+    pub fn try_all<T>(&mut self, step: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        loop {
+            match step(self) {
+                Err(error) if self.set_aside(&error) => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// What the files do not say themselves.
@@ -177,18 +176,36 @@ impl<'w> Work<'w> {
             Some(keys) => Pick::flows(keys.copied()),
             None => Pick::All,
         };
-        let (mut gather, _) = self.pass(
-            "alpha flows",
-            &pick,
-            || Gather::new(&suspects),
-            Gather::observe,
-            Gather::observe_counted,
-            Gather::merge,
-        )?;
-        for (day, totals) in &totals {
-            gather.add_totals(*day, totals);
+        let rounds = suspects.rounds();
+        if rounds.len() > 1 {
+            eprintln!(
+                "hntes: {} records may be of alpha flows, more than --suspect-reports {}: the second pass is \
+                 done {} times; more --suspect-buckets than {} leave fewer",
+                suspects.records(),
+                reading.suspect_reports,
+                rounds.len(),
+                reading.suspect_buckets,
+            );
         }
-        Ok(Found { days: gather.finish(), reports, totals })
+        let mut days = Days::new();
+        for (number, round) in rounds.into_iter().enumerate() {
+            let (mut gather, _) = self.pass(
+                "alpha flows",
+                &pick,
+                || Gather::new(&suspects, round.clone()),
+                |gather: &mut Gather<'_>, record: &Record| match number {
+                    0 => gather.observe(record),
+                    _ => gather.observe_counted(record),
+                },
+                Gather::observe_counted,
+                Gather::merge,
+            )?;
+            if number == 0 {
+                totals.iter().for_each(|(day, totals)| gather.add_totals(*day, totals));
+            }
+            join(&mut days, gather.finish());
+        }
+        Ok(Found { days, reports, totals })
     }
 
     /// Which known prefix flows had traffic.
@@ -201,16 +218,24 @@ impl<'w> Work<'w> {
         Ok(traffic.finish())
     }
 
-    /// The third pass: beta traffic beside the alpha flows of `days`.
+    /// Every router with a record, whether the reading counts it or not.
+    pub fn exporters(&self) -> Result<BTreeSet<IpAddr>> {
+        self.watch.begin("exporters", None);
+        let files: Vec<&Source> = self.rows.iter().map(|at| &self.files[*at]).collect();
+        let mut found = exporters::of_rows(&self.passes(&files))?;
+        found.extend(exporters::of_columns(&self.engine_run(&self.tick()))?);
+        self.watch.end();
+        Ok(found)
+    }
+
+    /// The third pass: beta traffic of the days that the plan reads.
     pub fn beta(
         &self,
         found: &Found,
-        days: &Days,
-        aged: Vec<(Policy, Aged)>,
+        plan: &Plan<'_>,
         reading: &Reading,
-    ) -> Result<Vec<TableBeta>> {
-        let plan = Plan::new(days, aged, reading);
-        let pick = Pick::prefixes(pairs(days, reading));
+    ) -> Result<BTreeMap<Day, BetaDay>> {
+        let pick = Pick::prefixes(plan.pairs());
         // An engine shows what may be in a table; the bytes of all else are known by then.
         type Seen<'p> = (BetaPass<'p>, BTreeMap<Day, u64>);
         let add = |bytes: &mut BTreeMap<Day, u64>, day: Day, more: u64| {
@@ -220,7 +245,7 @@ impl<'w> Work<'w> {
         let (seen, _) = self.pass(
             "beta",
             &pick,
-            || -> Seen<'_> { (BetaPass::new(&plan), BTreeMap::new()) },
+            || -> Seen<'_> { (BetaPass::new(plan), BTreeMap::new()) },
             |seen: &mut Seen<'_>, record| seen.0.observe(record),
             |seen: &mut Seen<'_>, record| {
                 if let Ok(bytes) = screen::bytes(record, reading) {
@@ -239,6 +264,46 @@ impl<'w> Work<'w> {
             beta.add_bytes(*day, totals.bytes.saturating_sub(shown));
         }
         Ok(beta.finish())
+    }
+
+    /// Records of each file on days that are not believed. Reads everything once more if there are any.
+    pub fn far(&self, days: &BTreeSet<Day>, reading: &Reading) -> Result<Vec<Far>> {
+        let mut found = Vec::new();
+        if days.is_empty() {
+            return Ok(found);
+        }
+        self.watch.begin("far records", None);
+        for (number, source) in self.files.iter().enumerate() {
+            let mut counts: BTreeMap<Day, u64> = BTreeMap::new();
+            if let Some(at) = self.taken.iter().position(|taken| *taken == number) {
+                let tick = self.tick();
+                let run = Run { files: &self.stored[at..=at], ..self.engine_run(&tick) };
+                let (totals, _) = bare::totals(&run, reading)?;
+                counts.extend(totals.iter().map(|(day, totals)| (*day, totals.all())));
+            } else {
+                // What is wrong with the file was said when it was read for the first time.
+                let _ = input::read_source(source, self.assume, |record| {
+                    *counts.entry(reading.calendar.day(record.first)).or_default() += 1;
+                });
+            }
+            counts.retain(|day, _| days.contains(day));
+            if let (Some((first, _)), Some((last, _))) =
+                (counts.first_key_value(), counts.last_key_value())
+            {
+                let (first, last, records) = (*first, *last, counts.values().sum());
+                found.push(Far { path: source.name.clone(), records, first, last });
+            }
+        }
+        self.watch.end();
+        Ok(found)
+    }
+
+    /// All flows of `days`, or a sample of them of at most so many reports.
+    pub fn sample(&self, days: &Days, most: u64, reading: &Reading) -> Result<Sample> {
+        let see = |state: &mut FlowSample<'_>, record: &Record| state.observe(record);
+        let new = || FlowSample::new(days, most, reading);
+        let (sample, _) = self.pass("all flows", &Pick::All, new, see, see, FlowSample::merge)?;
+        Ok(sample.finish())
     }
 
     /// A day taken apart.
@@ -273,6 +338,10 @@ impl<'w> Work<'w> {
         Run { files: &self.stored, assumed: &self.assumed, threads: self.threads, fields, tick }
     }
 
+    fn passes<'p>(&'p self, files: &'p [&'p Source]) -> Passes<'p> {
+        Passes { files, assume: self.assume, threads: self.threads, watch: self.watch }
+    }
+
     /// One pass: all rows of the files that are read so, those of `pick` of the others. Reports are of
     /// the former, with their numbers.
     fn pass<P: Send>(
@@ -286,10 +355,8 @@ impl<'w> Work<'w> {
     ) -> Result<(P, Vec<(usize, FileReport)>)> {
         let known = self.stored.iter().map(|file| file.rows).sum();
         self.watch.begin(name, self.rows.is_empty().then_some(known));
-        let files: Vec<PathBuf> = self.rows.iter().map(|at| self.files[*at].clone()).collect();
-        let passes =
-            Passes { files: &files, assume: self.assume, threads: self.threads, watch: self.watch };
-        let (mut state, reports) = passes.run(&new, observe, &merge)?;
+        let files: Vec<&Source> = self.rows.iter().map(|at| &self.files[*at]).collect();
+        let (mut state, reports) = self.passes(&files).run(&new, observe, &merge)?;
         if !self.stored.is_empty() {
             let tick = self.tick();
             let run = self.engine_run(&tick);
@@ -311,23 +378,8 @@ impl<'w> Work<'w> {
     }
 }
 
-#[cfg(feature = "sql")]
-fn sql(
-    engine: &Engine,
-    memory: Option<u64>,
-    threads: usize,
-) -> Result<Option<telesteer_engine::sql::Engine>> {
-    use telesteer_engine::sql::{Engine as Sql, Place};
-    let place = match engine {
-        Engine::Rows | Engine::Arrow => return Ok(None),
-        // Half of what there is; the other is for what the analysis itself holds.
-        Engine::DataFusion => Place::Here { memory: memory.map(|octets| octets as usize / 2) },
-        Engine::Ballista(url) => Place::Cluster(url.clone()),
-    };
-    Ok(Some(Sql::new(place, threads)?))
-}
-
-/// Every prefix flow with an alpha flow on any day, of all widths.
+/// Every prefix flow with an alpha flow on any day, of all widths. What keeps an entry young is traffic
+/// of its own, whichever way it redirects.
 fn pairs(days: &Days, reading: &Reading) -> Vec<PrefixFlow> {
     let widths = reading.widths.iter();
     widths.flat_map(|width| PairHistory::new(days, *width).all()).collect()
@@ -337,23 +389,5 @@ impl FileReport {
     /// Of a file that an engine took.
     fn taken(path: &std::path::Path, records: u64, notes: Notes) -> Self {
         Self { format: Some(Format::Parquet), records, notes, ..Self::new(path) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn engines_have_names() {
-        assert_eq!("rows".parse::<Engine>().unwrap(), Engine::Rows);
-        assert_eq!("arrow".parse::<Engine>().unwrap(), Engine::default());
-        assert!("spark".parse::<Engine>().unwrap_err().to_string().contains("ballista://"));
-        let cluster = "ballista://127.0.0.1:50050".parse::<Engine>();
-        if cfg!(feature = "sql") {
-            assert_eq!(cluster.unwrap(), Engine::Ballista("ballista://127.0.0.1:50050".to_owned()));
-        } else {
-            assert!(cluster.unwrap_err().to_string().contains("--features sql"));
-        }
     }
 }

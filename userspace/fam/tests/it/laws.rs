@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use telesteer_fam::aging::{Aged, Aging, Traffic, age, effectiveness};
 use telesteer_fam::day::{RawFlow, read};
 use telesteer_fam::detect::Report;
-use telesteer_fam::reading::{Bytes, Credit, Detector, Duplicates, Gap, Mean};
+use telesteer_fam::gaps::Gaps;
+use telesteer_fam::reading::{Bytes, Credit, Detector, Directions, Duplicates, Gap, Mean, Refresh};
 use telesteer_fam::series::{PairHistory, lsps_by_month, series};
+use telesteer_fam::traffic::TrafficPass;
 use telesteer_fam::{PrefixFlow, Reading, Width, lsp};
 
 /// Of a workload of nine days: none of them is as good as never.
@@ -114,6 +116,46 @@ proptest! {
                 .sum();
             prop_assert_eq!(aged.rows[index].matched, matched);
             prop_assert_eq!(aged.in_force.table(*day), table);
+        }
+    }
+
+    /// One gap for each prefix flow and day says what every table has, whatever keeps entries young.
+    #[test]
+    fn gaps_are_tables(
+        records in workload(),
+        switched in switches(),
+        (any, both) in any::<(bool, bool)>(),
+    ) {
+        let refresh = if any { Refresh::AnyTraffic } else { Refresh::AlphaFlows };
+        let directions = if both { Directions::Both } else { Directions::OneWay };
+        let reading = Reading { refresh, directions, ..switched };
+        let days = read(&records, &reading);
+        let mut traffic = TrafficPass::new(&days, &reading);
+        records.iter().for_each(|record| traffic.observe(record));
+        let traffic = traffic.finish();
+        for width in [Width::NET, Width::HOST] {
+            let history = PairHistory::new(&days, width);
+            let gaps = Gaps::new(&history, &traffic, &reading);
+            let last = history.days.last().map(|(day, _)| day.plus(1));
+            let all = history.all();
+            let ways = |pair: &PrefixFlow| [*pair, pair.reverse()];
+            let keys: BTreeSet<PrefixFlow> = all.iter().flat_map(ways).collect();
+            let mut pairs: Vec<PrefixFlow> = gaps.pairs().collect();
+            pairs.sort_unstable();
+            let expected = if both { &keys } else { &all };
+            prop_assert!(pairs.iter().eq(expected));
+            for aging in AGES {
+                let aged = age(&history, aging, &reading, &traffic);
+                for day in history.days.iter().map(|(day, _)| *day).chain(last) {
+                    for pair in &keys {
+                        let gap = gaps.gap(pair, day);
+                        let held = gap.is_some_and(|gap| aging.holds(gap.into(), reading.gap));
+                        prop_assert_eq!(held, aged.in_force.has(pair, day));
+                        let longest = aging.longest(reading.gap);
+                        prop_assert_eq!(held, gap.zip(longest).is_some_and(|(gap, a)| gap <= a));
+                    }
+                }
+            }
         }
     }
 

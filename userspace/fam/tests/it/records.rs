@@ -30,6 +30,7 @@ prop_compose! {
     /// One record. Now and then it lasts longer than T, ends before it begins or has no sampling.
     pub(crate) fn record()(
         (src, dst) in ((0..3u8, 1..4u8), (3..5u8, 1..4u8)),
+        back in prop_oneof![3 => Just(false), 1 => Just(true)],
         port in 0..2u16,
         (day, second) in (0..9i64, prop_oneof![0..200i64, 86_300..86_400i64]),
         length in prop_oneof![8 => 0..61i64, 2 => 60..200i64, 1 => -5..0i64],
@@ -38,6 +39,7 @@ prop_compose! {
         sampling in sampling(),
     ) -> Record {
         let first: Ns = (START + day * 86_400 + second) * SECOND;
+        let (src, dst) = if back { (dst, src) } else { (src, dst) };
         Record {
             exporter: host(255, exporter),
             first,

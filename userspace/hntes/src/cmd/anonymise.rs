@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes anonymise`: the same records under other addresses.
 
-use crate::cmd::assume;
+use crate::cmd::{assume, remarks};
 use crate::cryptopan::{CryptoPan, KEY_LEN};
-use crate::input::{Assume, folder, read};
+use crate::input::source::{Source, Sources};
+use crate::input::{Assume, read_source};
+use crate::watch::octets;
 use crate::{lists, schema};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -19,10 +21,14 @@ use telesteer_fam::{FiveTuple, Prefix, Record};
 /// Replace addresses so that prefixes stay prefixes, under a key. Every result but the addresses
 /// stays the same. Exits with 1 if some file could not be read or written whole; the others are done.
 #[derive(clap::Args, Debug)]
+#[command(after_help = HELP)]
 pub struct Args {
-    /// Files of flow records, or folders of Parquet and CSV files.
-    #[arg(required = true, value_name = "FILE|DIR")]
+    /// Files of flow records in any form that `fam` reads, folders of them, or - for standard input.
+    #[arg(required = true, value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
+    /// Most octets of pipes that are copied to TMPDIR first, such as 512M or 20G.
+    #[arg(long, value_name = "SIZE", default_value = "8G", value_parser = octets)]
+    spool: u64,
     /// Egress routers by destination too, as `fam --egress` takes them.
     #[arg(long, value_name = "FILE")]
     egress: Option<PathBuf>,
@@ -40,7 +46,7 @@ pub struct Args {
     #[arg(long)]
     routers: bool,
     /// Folder for the files, under their names, as CSV. A name that comes again gets a number.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Exporter of records that name none.
     #[arg(long, value_name = "ADDR")]
@@ -49,6 +55,16 @@ pub struct Args {
     #[arg(long, value_name = "[ADDR=]N")]
     assume_sampling: Vec<String>,
 }
+
+const HELP: &str = "\
+Examples:
+  hntes anonymise --make-key --key site.key --out hidden flows       the first time
+  hntes anonymise --key site.key --routers --doors doors.list --out hidden2 flows
+  hntes fam hidden                                                   the same figures, other addresses
+
+Keep the key: with it, and only with it, the same addresses come out again. The output is CSV.
+Exit: 0 all written; 1 some file could not be read or written whole, the others are there; 2 could not run,
+nothing is written.";
 
 /// Who hides what.
 struct Hider<'a> {
@@ -71,9 +87,9 @@ pub fn run(args: &Args) -> Result<bool> {
     let (routers, out) = (args.routers, args.out.as_path());
     let mut hider = Hider { pan, routers, assume, out, names: BTreeSet::new() };
     let mut outcomes = Vec::new();
-    for path in &folder::expand(&args.files)? {
-        outcomes.push(hider.records(path));
-    }
+    let sources = Sources::new(&args.files, args.spool)?;
+    remarks::of_sources(&sources);
+    outcomes.extend(sources.files.iter().map(|source| hider.records(source)));
     outcomes.extend(args.egress.iter().map(|path| hider.egress(path)));
     outcomes.extend(args.doors.iter().map(|path| hider.doors(path)));
     let all = outcomes.len();
@@ -104,15 +120,16 @@ impl From<anyhow::Error> for Failed {
 }
 
 impl Hider<'_> {
-    /// Where to write what comes from `path`.
-    fn place(&mut self, path: &Path, extension: Option<&str>) -> Result<PathBuf> {
-        let stem = path.file_stem().with_context(|| format!("{} is no file", path.display()))?;
+    /// Where to write what comes from `source`.
+    fn place(&mut self, source: &Source, extension: Option<&str>) -> Result<PathBuf> {
+        let path = source.name.as_path();
+        let stem = source.stem().with_context(|| format!("{} is no file", path.display()))?;
         let own = path.extension().and_then(|own| own.to_str());
         let ending = extension.or(own).map_or(String::new(), |ending| format!(".{ending}"));
         // One of so many names is free.
         let numbers = (2..=self.names.len() + 2).map(|number| format!("-{number}"));
         for number in std::iter::once(String::new()).chain(numbers) {
-            let mut name = stem.to_owned();
+            let mut name = stem.clone().into_os_string();
             name.push(number);
             name.push(&ending);
             if self.names.insert(name.clone()) {
@@ -126,14 +143,15 @@ impl Hider<'_> {
         bail!("{}: too many of this name", path.display())
     }
 
-    fn records(&mut self, path: &Path) -> Result<(), Failed> {
-        let to = self.place(path, Some("csv"))?;
+    fn records(&mut self, source: &Source) -> Result<(), Failed> {
+        let path = source.name.as_path();
+        let to = self.place(source, Some("csv"))?;
         let at = || format!("writing {}", to.display());
         let Self { pan, routers, assume, .. } = self;
         let report = write_whole(&to, |out| {
             schema::write_header(out).with_context(at)?;
             let mut outcome = Ok(());
-            let report = read(path, assume, |record| {
+            let report = read_source(source, assume, |record| {
                 if outcome.is_ok() {
                     outcome = schema::write_record(out, &hidden(record, pan, *routers));
                 }
@@ -170,7 +188,7 @@ impl Hider<'_> {
     }
 
     fn list(&mut self, path: &Path, text: &str) -> Result<(), Failed> {
-        let to = self.place(path, None)?;
+        let to = self.place(&Source::of(path), None)?;
         let at = || format!("writing {}", to.display());
         Ok(write_whole(&to, |out| out.write_all(text.as_bytes()).with_context(at))?)
     }

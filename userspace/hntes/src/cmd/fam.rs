@@ -1,51 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes fam`: the analysis.
 
+use crate::capacities::{Capacities, bits};
+use crate::cmd::dimension::Dimensions;
+use crate::cmd::known::Known;
+use crate::cmd::output::Output;
 use crate::cmd::switches::Switches;
-use crate::cmd::{assume, remarks};
+use crate::cmd::{assume, beta, each, remarks};
 use crate::emit;
-use crate::input::{Assume, folder};
+use crate::input::Assume;
+use crate::input::source::Sources;
 use crate::lists;
-use crate::state::{Basis, Kept, State};
+use crate::state::{Basis, State};
 use crate::tables::{self, Table};
-use crate::watch::Watch;
+use crate::watch::{Watch, octets};
 use crate::work::{Engine, Work};
 use anyhow::{Context, Result, bail};
-use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use telesteer_fam::aging::{Aged, Aging, Policy, Traffic, age};
+use telesteer_fam::plan::{Plan, lsps};
 use telesteer_fam::reading::Refresh;
 use telesteer_fam::series::{Days, PairHistory};
 use telesteer_fam::{Reading, Width};
 
 /// Find alpha flows in flow records; say what tables learnt from them would redirect.
 #[derive(clap::Args, Debug)]
+#[command(after_help = HELP)]
 pub struct Args {
-    /// Files of flow records: Parquet (telesteer collect --parquet), CSV (ours or nfdump's) or lines of
-    /// JSON (pmacct, goflow2, telesteer). A folder stands for the Parquet and CSV files below it.
-    #[arg(value_name = "FILE|DIR")]
+    /// Files of flow records: Parquet (telesteer collect --parquet), CSV (ours or nfdump's), lines of
+    /// JSON (pmacct, goflow2, telesteer), IPFIX messages, captures of NetFlow v9 and IPFIX datagrams. What
+    /// a file is shows in how it begins. A folder stands for the files below it that end in .parquet,
+    /// .csv, .ipfix, .pcap or .pcapng; - is standard input. A file named twice is read once.
+    #[arg(value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
+    /// Most octets of pipes that are copied to TMPDIR to be read more than once, such as 512M or 20G.
+    #[arg(long, value_name = "SIZE", default_value = "8G", value_parser = octets)]
+    spool: u64,
     #[command(flatten)]
     switches: Switches,
     /// Ages to try: intervals without alpha flows after which an entry goes, or `never`.
-    #[arg(long, value_delimiter = ',', default_value = "7,14,30,never")]
+    #[arg(long, value_delimiter = ',', default_value = "7,14,30,never", value_name = "AGE")]
     aging: Vec<Aging>,
+    /// Analyse each router's records alone too, beside all of them together, where a flow that several
+    /// saw counts once. Reads the records once more for each.
+    #[arg(long, conflicts_with = "exporter")]
+    each_exporter: bool,
     /// Keep days here, and take those from here that the files do not have.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Replace days there even by fewer records than they were made of.
     #[arg(long, requires = "state")]
     replace: bool,
-    /// Print all tables as one JSON object.
-    #[arg(long)]
-    json: bool,
-    /// Write every table as NAME.csv.
-    #[arg(long, value_name = "DIR")]
-    csv: Option<PathBuf>,
-    /// Print only these tables, long ones too. A name that does not exist lists all.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    table: Vec<String>,
+    #[command(flatten)]
+    output: Output,
     /// Leave out the third pass: no beta, no utilisation.
     #[arg(long)]
     alpha_only: bool,
@@ -55,9 +63,13 @@ pub struct Args {
     /// Data doors: lines of PREFIX NAME [PORT,PORT...].
     #[arg(long, value_name = "FILE")]
     doors: Option<PathBuf>,
-    /// Capacity of an LSP in bit/s.
-    #[arg(long, value_name = "BPS")]
+    /// Capacity of an LSP in bit/s, such as 10000000000 or 10G: for the time above 50, 80 and 100 % of it.
+    #[arg(long, value_name = "BPS", value_parser = bits)]
     capacity: Option<u64>,
+    /// Capacities of LSPs: lines of INGRESS EGRESS BPS, routers as the tables name them. Of those left
+    /// out --capacity says it.
+    #[arg(long, value_name = "FILE")]
+    capacities: Option<PathBuf>,
     /// Write the PBR table and the LSPs for the control side.
     #[arg(long, value_name = "DIR")]
     emit: Option<PathBuf>,
@@ -84,32 +96,77 @@ pub struct Args {
     #[arg(long, default_value = "arrow", value_name = "ENGINE")]
     engine: Engine,
     /// Most memory to use, such as 512M or 4G; a run that needs more ends with an error before it has it.
-    #[arg(long, value_name = "SIZE", value_parser = crate::watch::octets)]
+    #[arg(long, value_name = "SIZE", value_parser = octets)]
     memory: Option<u64>,
+    #[command(flatten)]
+    dimensions: Dimensions,
 }
+
+const HELP: &str = "\
+Examples:
+  hntes fam flows                                    what telesteer collect --parquet flows stored
+  TZ=UTC nfdump -R /var/nfdump -o csv | hntes fam --assume-sampling 1000 -
+  hntes fam --h 500000000 --zone Europe/Berlin --table series *.csv
+  hntes fam --state days --emit control flows/date=2026-11-26     a day more, and its table for routers
+  hntes fam --each-exporter --json flows             all routers together, and each alone
+
+Units: bytes are octets scaled by sampling, a GB is 10^9 bytes; columns end in their unit (_s, _h, _bps,
+_percent). Intervals are days of --zone unless --hourly.
+
+Where a collector has the flows already, let it pass the raw datagrams on to `telesteer collect --parquet
+DIR`, or capture them (tcpdump -w FILE). docs/inputs.md has the commands, and those for nfdump, pmacct and
+goflow2.
+
+Standard output has the tables, standard error what could not be read, or is odd.
+Exit: 0 analysed, though some of the files may have been left out, which is said; 1 is not used; 2 could not
+run: wrong arguments, no file that can be read, too little memory.";
 
 /// Runs the analysis and prints it.
 pub fn run(args: &Args) -> Result<()> {
-    args.print(&analyse(args)?)
+    args.output.print(&analyse(args)?)
+}
+
+/// What an analysis came to.
+pub(crate) struct Outcome {
+    /// The tables of all records together.
+    pub(crate) tables: Vec<Table>,
+    /// Those of each router alone, if asked for.
+    pub(crate) each: Vec<(IpAddr, Vec<Table>)>,
+}
+
+/// Whose records an analysis is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'p> {
+    /// Days are kept here.
+    pub(super) state: Option<&'p Path>,
+    /// Nothing is said, decomposed or emitted: that is done for all of them together.
+    pub(super) alone: bool,
 }
 
 /// Runs the analysis.
-pub(crate) fn analyse(args: &Args) -> Result<Vec<Table>> {
+pub(crate) fn analyse(args: &Args) -> Result<Outcome> {
     let reading = args.reading()?;
     let assume = args.assume()?;
+    let capacities = Capacities::new(args.capacities.as_deref(), args.capacity)?;
     if args.files.is_empty() && args.state.is_none() {
         bail!("no files, and no --state to take days from");
     }
-    let files = folder::expand(&args.files)?;
+    let sources = Sources::new(&args.files, args.spool)?;
+    remarks::of_sources(&sources);
     let watch = Watch::new(args.memory);
-    let mut work = Work::new(&files, &args.engine, args.memory, &assume, args.threads, &watch)?;
-    loop {
-        match args.analyse(&work, &reading) {
-            Err(error) if work.set_aside(&error) => {}
-            Err(error) => return Err(error),
-            Ok(tables) => return Ok(tables),
-        }
+    let files = &sources.files;
+    let mut work = Work::new(files, &args.engine, args.memory, &assume, args.threads, &watch)?;
+    let part = Part { state: args.state.as_deref(), alone: false };
+    let mut tables = work.try_all(|work| args.analyse(work, &reading, part, &capacities))?;
+    tables.push(tables::input::named_again(&sources.again));
+    if !args.each_exporter {
+        return Ok(Outcome { tables, each: Vec::new() });
     }
+    let each = each::tables(&mut work, &reading, part.state, |work, reading, part| {
+        args.analyse(work, reading, part, &capacities)
+    })?;
+    tables.push(each::beside(&tables, &each));
+    Ok(Outcome { tables, each })
 }
 
 fn first_width(reading: &Reading) -> Width {
@@ -117,9 +174,14 @@ fn first_width(reading: &Reading) -> Width {
 }
 
 impl Args {
-    /// The files to read.
+    /// The files to read, as they were named.
     pub(crate) fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// How tables are printed.
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
     }
 
     /// The reading asked for.
@@ -127,16 +189,25 @@ impl Args {
         self.switches.reading()
     }
 
-    /// Whether tables shall be printed or written apart.
-    pub(crate) fn wants_tables(&self) -> bool {
-        self.json || self.csv.is_some() || !self.table.is_empty()
-    }
-
-    /// All tables.
-    fn analyse(&self, work: &Work<'_>, reading: &Reading) -> Result<Vec<Table>> {
+    /// All tables of a part.
+    fn analyse(
+        &self,
+        work: &Work<'_>,
+        reading: &Reading,
+        part: Part<'_>,
+        capacities: &Capacities,
+    ) -> Result<Vec<Table>> {
         let mut found = work.read(reading)?;
-        let (days, stayed) = self.kept(std::mem::take(&mut found.days), work.assume(), reading)?;
-        remarks::say(&found.reports, &days, &stayed, reading);
+        let state = self.state(part, work.assume(), reading)?;
+        let days = std::mem::take(&mut found.days);
+        let Known { days, read, stayed, far } =
+            Known::new(days, state.as_ref(), self.replace, reading)?;
+        let known = lsps(&days, reading);
+        let far = if part.alone { Vec::new() } else { work.far(&far, reading)? };
+        if !part.alone {
+            remarks::say(&found.reports, &days, &stayed, &far, reading);
+            remarks::of_capacities(capacities, &known);
+        }
         let traffic = self.traffic(work, &days, reading)?;
         let histories: Vec<PairHistory> =
             reading.widths.iter().map(|width| PairHistory::new(&days, *width)).collect();
@@ -155,6 +226,7 @@ impl Args {
             tables::input::bad_lines(&found.reports),
             tables::input::notes(&found.reports),
             tables::input::left_out(&days, reading),
+            tables::input::far_records(&far, reading),
             tables::flows::day_series(&days, reading),
             tables::flows::raw_flows(&days, reading),
             tables::flows::prefix_flows(&histories),
@@ -163,21 +235,25 @@ impl Args {
             tables::hypothesis::hypothesis(&histories, &reading.calendar),
             tables::hypothesis::lifetimes(&histories),
             tables::redirect::effect(&aged, reading),
-            tables::redirect::sizes(&aged),
+            tables::redirect::sizes(&aged, reading),
             tables::redirect::days(&aged, reading),
             tables::redirect::new_flows(&aged),
             tables::flows::lsp_months(&days, reading),
             tables::state::stayed(&stayed, reading),
+            tables::beta::unused_capacities(capacities, &known),
         ];
         all.extend(tables::flows::simultaneous(&days, reading));
-        all.extend(tables::flows::shapes(&days));
+        all.extend(self.dimensions.tables(work, &days, state.is_some(), reading)?);
         if let Some(path) = &self.doors {
             all.extend(tables::flows::doors(&days, &lists::doors(path)?, first_width(reading)));
         }
-        if !self.alpha_only && !self.files.is_empty() {
-            let beta = work.beta(&found, &days, aged, reading)?;
-            all.extend(tables::beta::redirected(&beta, reading));
-            all.push(tables::beta::utilisation(&beta, reading, self.capacity));
+        if !self.alpha_only {
+            let plan = Plan::new(&days, &histories, &self.aging, &traffic, reading).only(read);
+            let third = beta::Third { work, state: state.as_ref(), capacities, alone: part.alone };
+            all.extend(third.tables(&found, plan, reading)?);
+        }
+        if part.alone {
+            return Ok(all);
         }
         if let Some(label) = &self.burst {
             let day = reading.calendar.parse(label);
@@ -191,12 +267,10 @@ impl Args {
         Ok(all)
     }
 
-    /// The days as they are kept, where they are, and those that stayed as they were.
-    fn kept(&self, days: Days, assume: &Assume, reading: &Reading) -> Result<(Days, Vec<Kept>)> {
-        let Some(dir) = &self.state else { return Ok((days, Vec::new())) };
-        let state = State::open(dir, &Basis::new(reading, self.switches.zone(), assume))?;
-        let stayed = state.store(&days, reading, self.replace)?;
-        Ok((state.load(reading)?, stayed))
+    /// The folder of days, where there is one.
+    fn state(&self, part: Part<'_>, assume: &Assume, reading: &Reading) -> Result<Option<State>> {
+        let Some(dir) = part.state else { return Ok(None) };
+        State::open(dir, &Basis::new(reading, self.switches.zone(), assume)).map(Some)
     }
 
     fn assume(&self) -> Result<Assume> {
@@ -215,7 +289,7 @@ impl Args {
 
     fn emit(
         &self,
-        dir: &std::path::Path,
+        dir: &Path,
         days: &Days,
         histories: &[PairHistory],
         traffic: &Traffic,
@@ -246,34 +320,5 @@ impl Args {
         let path = emit::write(dir, &emitted)?;
         eprintln!("hntes: {} entries in {}", emitted.entries.len(), path.display());
         Ok(())
-    }
-
-    /// Prints the tables as asked for.
-    pub(crate) fn print(&self, all: &[Table]) -> Result<()> {
-        if let Some(dir) = &self.csv {
-            tables::write_csv(all, dir).with_context(|| format!("writing to {}", dir.display()))?;
-        }
-        if let Some(name) = self.table.iter().find(|name| all.iter().all(|t| t.name != **name)) {
-            let names: Vec<_> = all.iter().map(|table| table.name).collect();
-            bail!("--table {name}: no such table; there are {}", names.join(", "));
-        }
-        let asked = |table: &&Table| self.table.iter().any(|name| name == table.name);
-        let text = if self.json {
-            let picked: Vec<Table> =
-                all.iter().filter(|t| self.table.is_empty() || asked(t)).cloned().collect();
-            format!("{}\n", tables::to_json(&picked))
-        } else {
-            let short = |table: &&Table| !table.long && !table.rows.is_empty();
-            let picked = all.iter().filter(|table| match self.table.is_empty() {
-                true => short(table),
-                false => asked(table),
-            });
-            picked.map(Table::to_text).collect::<Vec<_>>().join("\n")
-        };
-        match std::io::stdout().lock().write_all(text.as_bytes()) {
-            // Whoever read had enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            other => other.context("writing to standard output"),
-        }
     }
 }

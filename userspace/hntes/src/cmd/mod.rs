@@ -3,8 +3,13 @@
 
 pub mod anonymise;
 mod assume;
+mod beta;
+mod dimension;
+mod each;
 pub mod fam;
 pub mod generate;
+mod known;
+mod output;
 mod remarks;
 pub mod report;
 pub mod switches;

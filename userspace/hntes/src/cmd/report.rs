@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes report`: the analysis as a page.
 
-use crate::cmd::fam;
+use crate::cmd::fam::{self, Outcome};
+use crate::cmd::output::write_csv;
 use crate::report::origin::Origin;
 use crate::report::view::View;
 use crate::report::{Report, page};
@@ -13,6 +14,7 @@ use telesteer_fam::Reading;
 /// Analyse as `fam` does, and write a page with figures, a verdict on the hypothesis behind the
 /// tables, and every table as CSV and JSON beside it.
 #[derive(clap::Args, Debug)]
+#[command(after_help = HELP)]
 pub struct Args {
     #[command(flatten)]
     fam: fam::Args,
@@ -25,18 +27,37 @@ pub struct Args {
     truth: Option<PathBuf>,
 }
 
+const HELP: &str = "\
+Examples:
+  hntes report flows --out report                    then open report/report.html
+  hntes report --doors doors.list --capacities lsps.list --out report flows
+  hntes generate --profile renumbered --out w && hntes report w --out false
+
+With --each-exporter the page is about all routers together; tables of each are beside it in exporter-ADDR.
+Standard output has the verdict on the hypothesis in a sentence, or the tables that --json or --table
+asks for.
+Exit: 0 written, whatever the verdict; 1 is not used; 2 could not run: wrong arguments, no file that can
+be read.";
+
 /// Writes the page; prints the verdict, or the tables if they are asked for.
 pub fn run(args: &Args) -> Result<()> {
-    let origin = Origin::find(args.truth.as_deref(), args.fam.files())?;
-    let reading = in_words(&args.fam.reading()?)?;
-    let tables = fam::analyse(&args.fam)?;
-    let report = Report::new(&tables, origin, reading);
-    let path = report.write(&args.out)?;
-    eprintln!("hntes: the report is {}", path.display());
-    if args.fam.wants_tables() {
-        return args.fam.print(&tables);
+    let Args { fam: args, out, truth } = args;
+    // Nothing is beside a pipe.
+    let files = args.files().iter().filter(|path| path.is_file() || path.is_dir());
+    let origin = Origin::find(truth.as_deref(), &files.cloned().collect::<Vec<_>>())?;
+    let reading = in_words(&args.reading()?)?;
+    let outcome = fam::analyse(args)?;
+    let Outcome { tables, each } = &outcome;
+    let report = Report::new(tables, origin, reading);
+    let path = report.write(out)?;
+    if !each.is_empty() {
+        write_csv(&outcome, out)?;
     }
-    if let Some((_, sentence)) = page::verdict_line(View::new(&tables)) {
+    eprintln!("hntes: the report is {}", path.display());
+    if args.output().wants_tables() {
+        return args.output().print(&outcome);
+    }
+    if let Some((_, sentence)) = page::verdict_line(View::new(tables)) {
         println!("{sentence}");
     }
     Ok(())

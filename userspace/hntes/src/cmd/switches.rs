@@ -10,8 +10,10 @@ use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use telesteer_fam::aging::Aging;
 use telesteer_fam::reading as fam;
 use telesteer_fam::time::{SECOND, Step, Zone};
+use telesteer_fam::utilisation::BIN_LEAST;
 use telesteer_fam::{Calendar, Reading};
 
 /// Gives an enum of fam's names on the command line.
@@ -100,6 +102,14 @@ choice!(
     }
 );
 choice!(
+    Directions = fam::Directions {
+        /// The way of its alpha flows: as the slides count.
+        OneWay,
+        /// The way back too, as PBRs are set.
+        Both,
+    }
+);
+choice!(
     Duplicates = fam::Duplicates {
         /// A flow seen by several exporters counts once.
         Once,
@@ -124,13 +134,13 @@ const ZONE_END_S: i64 = 4_102_444_800;
 #[command(next_help_heading = "Reading")]
 pub struct Switches {
     /// H: bytes that an alpha report exceeds. A GB is 10^9 bytes.
-    #[arg(long, default_value_t = 1_000_000_000)]
+    #[arg(long, default_value_t = 1_000_000_000, value_name = "BYTES")]
     h: u64,
     /// T in seconds.
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     t: f64,
     /// Seconds by which a report may be longer than T and still count as one of T.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
     grace: f64,
     /// What makes a report an alpha report.
     #[arg(long, value_enum, default_value = "report")]
@@ -155,7 +165,7 @@ pub struct Switches {
     #[arg(long, value_enum, default_value = "ratio-of-sums")]
     mean: Mean,
     /// First intervals that do not count in effectiveness.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_name = "INTERVALS")]
     warm_up: u32,
     /// Which bytes effectiveness is about.
     #[arg(long, value_enum, default_value = "alpha-reports")]
@@ -166,13 +176,17 @@ pub struct Switches {
     /// From when on an entry redirects.
     #[arg(long, value_enum, default_value = "next-day")]
     credit: Credit,
+    /// Which way an entry redirects: sizes, effectiveness, what is installed, beta traffic, --emit.
+    /// Sizes are told the other way too.
+    #[arg(long, value_enum, default_value = "one-way")]
+    directions: Directions,
     /// What a flow seen by several exporters counts.
     #[arg(long, value_enum, default_value = "once")]
     duplicates: Duplicates,
     /// Count this exporter's records only.
-    #[arg(long, conflicts_with = "ingress")]
+    #[arg(long, conflicts_with = "ingress", value_name = "ADDR")]
     exporter: Option<IpAddr>,
-    /// Count only what came in here: EXPORTER/INTERFACE, may be given more than once.
+    /// Count only what came in here: exporter and number of the interface, may be given more than once.
     #[arg(long, value_name = "ADDR/IF")]
     ingress: Vec<String>,
     /// Where egress routers come from.
@@ -181,15 +195,27 @@ pub struct Switches {
     /// Egress routers by destination: lines of PREFIX ROUTER.
     #[arg(long, value_name = "FILE")]
     egress: Option<PathBuf>,
+    /// Days without a record, or `never`: what is farther from the bulk of the days is left out if it is
+    /// little, or more than twelve times as far.
+    #[arg(long, default_value = "31", value_name = "DAYS")]
+    far: Aging,
     /// Seconds between reports of a flow that are still one stay in the sweep of flows.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
     adjacent: f64,
-    /// Bin of LSP utilisation in seconds.
-    #[arg(long, default_value_t = 10.0)]
+    /// Buckets in which the window detector sums flows, 12 octets each for every worker. Good are four
+    /// for every H bytes of the period. Results do not depend on it.
+    #[arg(long, default_value_t = 1 << 21, value_name = "N")]
+    suspect_buckets: u32,
+    /// Most reports of flows that may be alpha which the window detector holds, some 100 octets each; it
+    /// goes over the records again where there are more. Results do not depend on it.
+    #[arg(long, default_value_t = 1 << 22, value_name = "N")]
+    suspect_reports: u64,
+    /// Bin of LSP utilisation in seconds, at least one.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     utilisation_bin: f64,
 }
 
-fn nanoseconds(seconds: f64, name: &str) -> Result<i64> {
+pub(super) fn nanoseconds(seconds: f64, name: &str) -> Result<i64> {
     let value = (seconds * SECOND as f64).round();
     if !(0.0..=9e18).contains(&value) {
         bail!("--{name} {seconds}: not a number of seconds");
@@ -239,8 +265,16 @@ impl Switches {
                 edges.iter().map(|edge| edge_of(edge)).collect::<Result<_>>()?,
             ),
         };
+        let bin = nanoseconds(self.utilisation_bin, "utilisation-bin")?;
+        if bin < BIN_LEAST {
+            bail!("--utilisation-bin {}: less than a second", self.utilisation_bin);
+        }
         Ok(Reading {
             h: self.h,
+            far: match self.far {
+                Aging::After(days) => Some(days),
+                Aging::Never => None,
+            },
             t: nanoseconds(self.t, "t")?,
             grace: nanoseconds(self.grace, "grace")?,
             detector: self.detector.into(),
@@ -253,12 +287,15 @@ impl Switches {
             bytes: self.bytes.into(),
             refresh: self.refresh.into(),
             credit: self.credit.into(),
+            directions: self.directions.into(),
             duplicates: self.duplicates.into(),
             exporters,
             egress_from: self.egress_from.into(),
             egress: egress.into(),
             adjacent: nanoseconds(self.adjacent, "adjacent")?,
-            utilisation_bin: nanoseconds(self.utilisation_bin, "utilisation-bin")?.max(1),
+            utilisation_bin: bin,
+            suspect_buckets: self.suspect_buckets,
+            suspect_reports: self.suspect_reports,
             ..Reading::default()
         })
     }
@@ -321,8 +358,10 @@ mod tests {
         assert_eq!(read.exporters, fam::Exporters::Ingress([edge].into()));
         let read = reading(&["--exporter=::ffff:192.0.2.1"]).unwrap();
         assert_eq!(read.exporters, fam::Exporters::Only("192.0.2.1".parse().unwrap()));
+        assert_eq!(reading(&["--far", "never"]).unwrap().far, None);
         for bad in [
             ["--zone", "Mars/Olympus"],
+            ["--utilisation-bin", "0.9"],
             ["--zone", "EST5EDT,M3.2.0,x"],
             ["--t", "-1"],
             ["--ingress", "x/1"],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! CSV with a header: the schema's columns, or nfdump's.
 
-use super::stamp::{instant, seconds};
+use super::stamp::{instant, length};
 use super::{Assume, Format, Line};
 use crate::schema::COLUMNS;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,9 +14,10 @@ const COLUMNS_MAX: usize = 256;
 /// Columns a schema file may leave out.
 pub(super) const OPTIONAL: [usize; 6] = [8, 9, 10, 11, 13, 14];
 
-/// nfdump's names for the schema's columns, in its older and newer CSV. Times are handled apart.
+/// nfdump's names for the schema's columns: in 1.6's CSV, 1.7's, `csv-fast`, and `csv:%tsr,…`. Times are
+/// handled apart.
 const NFDUMP: [&[&str]; 15] = [
-    &["ra", "router", "exporterIP"],
+    &["ra", "router", "exporterIP", "routerIP"],
     &["ts", "firstSeen"],
     &["te", "lastSeen"],
     &["sa", "srcAddr"],
@@ -26,12 +27,16 @@ const NFDUMP: [&[&str]; 15] = [
     &["dp", "dstPort"],
     &["in", "input"],
     &["out", "output"],
-    &["nhb", "bgpNextHop"],
-    &["stos", "srcTos"],
-    &["ibyt", "bytes"],
-    &["ipkt", "packets"],
+    &["nhb", "bgpNextHop", "bgpNextIP"],
+    &["stos", "srcTos", "tos"],
+    &["ibyt", "bytes", "inBytes"],
+    &["ipkt", "packets", "inPackets"],
     &["sampling"],
 ];
+
+/// How the header of `csv-fast` begins, and what it counts time in.
+const FAST: &str = "cnt,af,firstSeen,";
+const MS: i64 = 1_000_000;
 
 /// Where the columns of a file are.
 #[derive(Clone, Debug)]
@@ -41,6 +46,8 @@ pub struct Table {
     at: [Option<usize>; 15],
     /// nfdump only: position of the duration, which may stand for the end.
     duration: Option<usize>,
+    /// nfdump only: times are milliseconds since 1970.
+    fast: bool,
     /// Number of columns.
     width: usize,
     /// What the lines are.
@@ -72,7 +79,14 @@ impl Table {
             }
             return Ok(Some((
                 Format::Csv,
-                Self { format: Format::Csv, at, duration: None, width, part: Part::Records },
+                Self {
+                    format: Format::Csv,
+                    at,
+                    duration: None,
+                    fast: false,
+                    width,
+                    part: Part::Records,
+                },
             )));
         }
         let any = |names: &[&str]| names.iter().find_map(|name| find(name));
@@ -89,7 +103,8 @@ impl Table {
         if at[2].is_none() && duration.is_none() {
             return Err("te");
         }
-        let table = Self { format: Format::Nfdump, at, duration, width, part: Part::Records };
+        let fast = text.starts_with(FAST);
+        let table = Self { format: Format::Nfdump, at, duration, fast, width, part: Part::Records };
         Ok(Some((Format::Nfdump, table)))
     }
 
@@ -137,7 +152,9 @@ impl Table {
         }
         let field = |column: usize| self.at[column].map_or("", |at| fields[at]);
         match self.format {
-            Format::Nfdump => nfdump(&field, self.duration.map_or("", |at| fields[at]), assume),
+            Format::Nfdump => {
+                nfdump(&field, self.duration.map_or("", |at| fields[at]), self.fast, assume)
+            }
             _ => schema(&field, assume),
         }
     }
@@ -146,14 +163,22 @@ impl Table {
 fn nfdump<'a>(
     field: &dyn Fn(usize) -> &'a str,
     duration: &str,
+    fast: bool,
     assume: &Assume,
 ) -> Result<Record, String> {
-    let time = |column: usize| instant(field(column)).ok_or_else(|| bad("time"));
+    let time = |column: usize| {
+        let text = field(column);
+        let at = match fast {
+            true => text.parse().ok().and_then(|ms: i64| ms.checked_mul(MS)),
+            false => instant(text),
+        };
+        at.ok_or_else(|| bad("time"))
+    };
     let first = time(1)?;
     let last = if duration.is_empty() {
         time(2)?
     } else {
-        seconds(duration)
+        length(duration)
             .and_then(|length| first.checked_add(length))
             .ok_or_else(|| bad("duration"))?
     };

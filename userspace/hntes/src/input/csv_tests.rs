@@ -88,6 +88,43 @@ fn nfdump_old_and_new() {
     assert_eq!(read.exporter.to_string(), "0.0.0.0");
 }
 
+/// nfdump 1.7: `-o csv` with durations by the clock, `-o csv-fast` with times in milliseconds, and
+/// `-o csv:…` with names of its own.
+#[test]
+fn nfdump_of_three_kinds() {
+    let line = header(
+        "firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,bps,bpp,flows",
+    );
+    let line = record(
+        &line,
+        "2011-05-01 00:00:01.250,00:01:02.500,TCP,192.0.2.7,5,198.51.100.1,2811,3,999,4,5,1",
+    );
+    assert_eq!(line.last - line.first, 62_500_000_000);
+    let fast = header(
+        "cnt,af,firstSeen,lastSeen,proto,srcAddr,srcPort,dstAddr,dstPort,srcAS,dstAS,input,output,\
+         flags,srcTos,packets,bytes",
+    );
+    let fast = record(
+        &fast,
+        "1,2,1304208001250,1304208063750,6,192.0.2.7,5,198.51.100.1,2811,0,0,1,2,...AP...,8,3,999",
+    );
+    let own = header(
+        "firstSeen,lastSeen,proto,srcAddr,srcPort,dstAddr,dstPort,inPackets,inBytes,input,output,\
+         srcTos,bgpNextIP,routerIP",
+    );
+    let own = record(
+        &own,
+        "1304208001.250,1304208063.750,TCP,192.0.2.7,5,198.51.100.1,2811,3,999,1,2,8,10.0.1.1,10.0.0.1",
+    );
+    let all = |record: &Record| (record.first, record.last, record.key, record.octets);
+    assert_eq!(all(&line), all(&fast));
+    assert_eq!(all(&line), all(&own));
+    assert_eq!((fast.in_if, fast.out_if, fast.tos, fast.packets), (1, 2, 8, 3));
+    assert_eq!((own.in_if, own.out_if, own.tos, own.packets), (1, 2, 8, 3));
+    assert_eq!(own.exporter.to_string(), "10.0.0.1");
+    assert_eq!(own.next_hop.unwrap().to_string(), "10.0.1.1");
+}
+
 #[test]
 fn what_is_not_told_is_assumed() {
     let exporter: IpAddr = "10.0.0.9".parse().unwrap();

@@ -123,6 +123,10 @@ fn pmacct(object: &Object, assume: &Assume) -> Result<Record, String> {
 
 fn goflow2(object: &Object, assume: &Assume) -> Result<Record, String> {
     let stamp = |nanos: &str, seconds: &str| -> Result<Ns, String> {
+        // Rendered as `datetimenano` they are text.
+        if let Some(text) = text(object, nanos).filter(|text| text.contains('T')) {
+            return need(instant(text), nanos);
+        }
         if let Some(at) = number::<Ns>(object, nanos)?.filter(|at| *at > 0) {
             return Ok(at);
         }

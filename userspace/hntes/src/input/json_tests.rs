@@ -39,6 +39,33 @@ fn three_writers_one_record() {
     assert_eq!(pmacct.sampling, Sampling::one_in(10));
 }
 
+/// goflow2 by default (fields of its mapping.yaml, in that order): names of five protocols, sampling 0
+/// where nobody told it, `0.0.0.0/0` and `unknown` for what is not known. Times of arrival are rendered;
+/// those of flows are if somebody asks for it.
+#[test]
+fn goflow2_by_default() {
+    let text = r#"{"type":"NETFLOW_V9","time_received_ns":"2011-05-01T00:00:05.123456789Z","sequence_num":7,
+        "sampling_rate":0,"flow_direction":0,"sampler_address":"10.0.0.1",
+        "time_flow_start_ns":1304208001500000000,"time_flow_end_ns":1304208002000000000,"bytes":999,
+        "packets":3,"src_addr":"2001:db8::7","src_net":"::/0","dst_addr":"2001:db8::1","dst_net":"::/0",
+        "etype":"IPv6","proto":"ICMPv6","src_port":0,"dst_port":0,"in_if":1,"out_if":2,
+        "src_mac":"00:00:00:00:00:00","dst_mac":"00:00:00:00:00:00","icmp_name":"unknown"}"#;
+    let plain = read(text);
+    assert_eq!((plain.key.proto, plain.key.src_port, plain.octets), (58, 0, 999));
+    assert_eq!((plain.first, plain.last), (1_304_208_001_500_000_000, 1_304_208_002_000_000_000));
+    assert_eq!((plain.exporter.to_string().as_str(), plain.sampling), ("10.0.0.1", None));
+    let rendered = text
+        .replace("1304208001500000000", r#""2011-05-01T00:00:01.5Z""#)
+        .replace("1304208002000000000", r#""2011-05-01T00:00:02Z""#);
+    assert_eq!(read(&rendered), plain);
+    let wrong = text.replace("1304208001500000000", r#""2011-05-01T00:00""#);
+    let wrong = line(&wrong, &Assume::default());
+    assert!(wrong.is_err_and(|reason| reason == "bad time_flow_start_ns"));
+    // It has no name for GRE.
+    let gre = line(&text.replace("ICMPv6", ""), &Assume::default());
+    assert!(gre.is_err_and(|reason| reason == "bad protocol"));
+}
+
 /// NetFlow v9 has uptimes in its fields; the line has what they mean.
 #[test]
 fn times_of_the_line_come_first() {

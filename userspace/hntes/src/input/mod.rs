@@ -14,11 +14,13 @@ pub mod json;
 mod messages;
 mod parquet;
 pub mod passes;
+pub mod source;
 pub mod stamp;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use source::Source;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -144,9 +146,19 @@ enum End {
 }
 
 /// Hands every record of a file to `each`. Fails only if the file cannot be read at all.
-pub fn read(path: &Path, assume: &Assume, mut each: impl FnMut(&Record)) -> Result<FileReport> {
+pub fn read(path: &Path, assume: &Assume, each: impl FnMut(&Record)) -> Result<FileReport> {
+    read_source(&Source::of(path), assume, each)
+}
+
+/// The same, of a file that may be read elsewhere than its name says.
+pub fn read_source(
+    source: &Source,
+    assume: &Assume,
+    mut each: impl FnMut(&Record),
+) -> Result<FileReport> {
+    let path = source.name.as_path();
     let at = || format!("reading {}", path.display());
-    let mut file = File::open(path).with_context(at)?;
+    let mut file = File::open(&source.at).with_context(at)?;
     if is_parquet(path, &mut file).with_context(at)? {
         return parquet::read(path, file, assume, each);
     }
@@ -210,10 +222,6 @@ fn is_parquet(path: &Path, file: &mut File) -> std::io::Result<bool> {
     if path.extension() == Some("parquet".as_ref()) {
         return Ok(true);
     }
-    if !file.metadata()?.is_file() {
-        // A pipe cannot be read twice, and Parquet is read from its end.
-        return Ok(false);
-    }
     let mut magic = Vec::new();
     file.by_ref().take(parquet::MAGIC.len() as u64).read_to_end(&mut magic)?;
     file.rewind()?;
@@ -222,9 +230,6 @@ fn is_parquet(path: &Path, file: &mut File) -> std::io::Result<bool> {
 
 /// Whether a file has messages, by its first octets, and which way. Leaves the file at its beginning.
 fn messages_of(file: &mut File) -> std::io::Result<Option<Format>> {
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
     let mut magic = Vec::new();
     file.by_ref().take(4).read_to_end(&mut magic)?;
     file.rewind()?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A pass over many files by several workers.
 
-use super::{Assume, FileReport, read};
+use super::source::Source;
+use super::{Assume, FileReport, read_source};
 use crate::watch::Watch;
 use anyhow::{Result, bail};
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -17,7 +17,7 @@ const TICK: u64 = 8192;
 #[derive(Clone, Copy, Debug)]
 pub struct Passes<'f> {
     /// The files.
-    pub files: &'f [PathBuf],
+    pub files: &'f [&'f Source],
     /// What they do not say.
     pub assume: &'f Assume,
     /// Workers, at least one.
@@ -47,9 +47,9 @@ impl Passes<'_> {
             let mut reports = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(path) = self.files.get(index) else { break };
+                let Some(source) = self.files.get(index) else { break };
                 let (mut records, mut ended) = (0, false);
-                let outcome = read(path, self.assume, |record| {
+                let outcome = read_source(source, self.assume, |record| {
                     if ended {
                         return;
                     }
@@ -65,7 +65,8 @@ impl Passes<'_> {
                 if !ended && let Err(reason) = self.watch.tick(records % TICK) {
                     stop(reason);
                 }
-                let report = outcome.unwrap_or_else(|error| FileReport::failed(path, &error));
+                let report =
+                    outcome.unwrap_or_else(|error| FileReport::failed(&source.name, &error));
                 reports.push((index, report));
             }
             (state, reports)

@@ -17,6 +17,23 @@ pub fn seconds(text: &str) -> Option<Ns> {
     seconds.checked_mul(SECOND)?.checked_add(if negative { -nanos } else { nanos })
 }
 
+/// Nanoseconds of a length of time: in seconds, or as `00:01:02.500`, or `1d 00:01:02.500`.
+pub fn length(text: &str) -> Option<Ns> {
+    let Some((clock, last)) = text.rsplit_once(':') else { return seconds(text) };
+    let (days, clock) = match clock.split_once('d') {
+        Some((days, clock)) => (days.parse::<u32>().ok()?, clock.trim_start()),
+        None => (0, clock),
+    };
+    let (hours, minutes) = clock.split_once(':')?;
+    let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let part = seconds(last)?;
+    if hours >= 24 || minutes >= 60 || !(0..=60 * SECOND).contains(&part) || last.starts_with('-') {
+        return None;
+    }
+    let minutes = (Ns::from(days) * 24 + Ns::from(hours)) * 60 + Ns::from(minutes);
+    minutes.checked_mul(60 * SECOND)?.checked_add(part)
+}
+
 /// Seconds ahead of UTC of `+02:00` or `-05:30`.
 pub fn offset(text: &str) -> Option<i32> {
     let (sign, rest) = match text.split_at_checked(1)? {
@@ -66,6 +83,24 @@ pub fn instant(text: &str) -> Option<Ns> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_time() {
+        let minute = 60 * SECOND;
+        for (text, length) in [
+            ("1.5", SECOND * 3 / 2),
+            ("00:00:01.500", SECOND * 3 / 2),
+            ("01:02:03.000", 62 * minute + 3 * SECOND),
+            ("1d 00:00:60.000", 1441 * minute),
+            ("12d 23:59:59.999", (12 * 1440 + 1439) * minute + 59_999_000_000),
+        ] {
+            assert_eq!(super::length(text), Some(length), "{text}");
+        }
+        for text in ["", ":", "1:2", "00:60:01", "24:00:00", "00:00:61", "00:00:-1", "xd 00:00:01"]
+        {
+            assert_eq!(length(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn reads_what_others_write() {

@@ -51,21 +51,34 @@ pub fn utilisation(view: View<'_>) -> Outcome {
     let row = |line: &Line<'_>| Row {
         label: lsp_name(line, one),
         values: columns.map(|name| line.number(name)).to_vec(),
-        note: String::new(),
+        note: line.number("capacity_bps").map_or_else(String::new, |capacity| {
+            format!("of {}", Unit::BitsPerSecond.amount(capacity))
+        }),
     };
     let word = |line: &Line<'_>| {
         let rate = |name| Unit::BitsPerSecond.amount(line.number(name).unwrap_or(0.0));
-        format!("{}: mean {}, most {}.", lsp_name(line, one), rate("mean_bps"), rate("max_bps"))
+        let share = |name| Unit::Percent.amount(line.number(name).unwrap_or(0.0));
+        let against = line.number("capacity_bps").map_or_else(String::new, |_| {
+            let (of, above) = (rate("capacity_bps"), line.text("above_80_s"));
+            let (mean, most) = (share("mean_percent"), share("max_percent"));
+            format!(", which is {mean} and {most} of {of}, above 80 % for {above} s")
+        });
+        let (mean, most) = (rate("mean_bps"), rate("max_bps"));
+        format!("{}: mean {mean}, most {most}{against}.", lsp_name(line, one))
     };
     let rest = lines.len().saturating_sub(ROWS_MOST);
     let more = if rest > 0 { format!(" {rest} more are in the table.") } else { String::new() };
+    let told = match lines.iter().any(|line| line.number("capacity_bps").is_some()) {
+        true => " At the right the capacity, where it is known.",
+        false => "",
+    };
     Ok(Figure {
         name: "lsp-utilisation",
         title: title.to_owned(),
         description: lines.iter().take(ROWS_MOST).map(word).collect::<Vec<_>>().join(" "),
         note: format!(
             "{of}. Rate over all bins of the period, under the {width} table with aging {aging}. A \
-             percentile of 0 is not drawn: the LSP is idle most of the time.{more}"
+             percentile of 0 is not drawn: the LSP is idle most of the time.{told}{more}"
         ),
         drawing: Drawing::Rows(Rows {
             title: "rate".to_owned(),
@@ -80,7 +93,22 @@ pub fn utilisation(view: View<'_>) -> Outcome {
         }),
         data: part(
             ("lsp_utilisation_figure", title),
-            &["ingress", "egress", "mean_bps", "p50_bps", "p95_bps", "p99_bps", "max_bps"],
+            &[
+                "ingress",
+                "egress",
+                "mean_bps",
+                "p50_bps",
+                "p95_bps",
+                "p99_bps",
+                "max_bps",
+                "capacity_bps",
+                "mean_percent",
+                "p95_percent",
+                "max_percent",
+                "above_50_s",
+                "above_80_s",
+                "above_100_s",
+            ],
             &lines,
         ),
     })

@@ -223,7 +223,8 @@ fn standing(out: &mut String, report: &Report<'_>) {
 }
 
 fn faults(out: &mut String, view: View<'_>) {
-    let sheets: Vec<_> = ["bad_lines", "left_out"].iter().filter_map(|n| view.sheet(n)).collect();
+    let sheets = ["bad_lines", "far_records", "left_out"];
+    let sheets: Vec<_> = sheets.iter().filter_map(|name| view.sheet(name)).collect();
     if sheets.is_empty() {
         return;
     }

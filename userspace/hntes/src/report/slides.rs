@@ -271,6 +271,7 @@ fn table_size(view: View<'_>) -> Outcome {
     let names = sheet.texts("day");
     let mut panels = Vec::new();
     let mut words = Vec::new();
+    let one_way = sheet.lines().all(|line| line.number("size") == line.number("one_way"));
     for width in &sheet.texts("width") {
         let mut shown = Vec::new();
         for (look, aging) in sheet.texts("aging").iter().enumerate() {
@@ -288,12 +289,24 @@ fn table_size(view: View<'_>) -> Outcome {
         name: "table-size-by-aging",
         title: title.to_owned(),
         description: words.join(" "),
-        note: "One way, as the slides count. Routers hold the reverse of each entry too."
-            .to_owned(),
+        note: match one_way {
+            true => "One way, as the slides count. Routers hold the reverse of each entry too.",
+            false => "Entries with their reverses. The slides count one way.",
+        }
+        .to_owned(),
         drawing: Drawing::Plot(Plot { places: Places::Time(names), panels }),
         data: part(
             ("table_size_by_aging", title),
-            &["width", "aging", "mean", "largest", "last", "largest_both_ways"],
+            &[
+                "width",
+                "aging",
+                "mean",
+                "largest",
+                "last",
+                "mean_both_ways",
+                "largest_both_ways",
+                "last_both_ways",
+            ],
             &lines,
         ),
     })

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Alpha raw flows: by day, by prefix flow, by LSP, by shape.
+//! Alpha raw flows: by day, by prefix flow, by LSP.
 
 use super::{Cell, Table};
 use telesteer_fam::day::RawFlow;
-use telesteer_fam::dimension::{DIMENSIONS, Limits, Shape, cell_name, dimensions};
 use telesteer_fam::doors::{Door, compare};
 use telesteer_fam::lsp::month_matrix;
 use telesteer_fam::series::{Days, PairHistory, lsps_by_month, series};
@@ -75,15 +74,19 @@ pub fn day_series(days: &Days, reading: &Reading) -> Table {
 
 /// Prefix flows by width, and how regular they are.
 pub fn prefix_flows(histories: &[PairHistory]) -> Table {
-    let columns = ["width", "prefix_flows", "on_one_day_only", "on_over_a_quarter_of_days"];
+    let columns =
+        ["width", "prefix_flows", "both_ways", "on_one_day_only", "on_over_a_quarter_of_days"];
     let mut table = Table::new("prefix_flows", "prefix flows with alpha flows", &columns);
     for history in histories {
         let quarter = history.days.len() as u64 / 4;
         let active = history.active_days();
         let often = active.iter().filter(|(days, _)| **days > quarter).map(|(_, n)| n);
+        let all = history.all();
+        let reverses = all.iter().filter(|pair| !all.contains(&pair.reverse())).count();
         table.push([
             history.width.label().into(),
-            history.all().len().into(),
+            all.len().into(),
+            (all.len() + reverses).into(),
             active.get(&1).copied().unwrap_or(0).into(),
             often.sum::<u64>().into(),
         ]);
@@ -130,29 +133,6 @@ pub fn simultaneous(days: &Days, reading: &Reading) -> [Table; 2] {
         }
     }
     [table, times]
-}
-
-/// The four dimensions of the alpha raw flows.
-pub fn shapes(days: &Days) -> [Table; 3] {
-    let flows = days.values().flat_map(|day| &day.flows);
-    let shapes: Vec<Shape> = flows.filter_map(|flow| Shape::of(&flow.reports)).collect();
-    let found = dimensions(&shapes, Limits::of(&shapes, 3.0));
-    let title = "alpha raw flows in the 16 cells of size, rate, duration, burstiness";
-    let mut cells = Table::new("dimensions", title, &["cell", "flows", "bytes"]);
-    for (index, cell) in found.cells.iter().enumerate().filter(|(_, cell)| cell.flows > 0) {
-        cells.push([cell_name(index).into(), cell.flows.into(), cell.bytes.into()]);
-    }
-    let title = "above which a flow is heavy: bytes, bit/s, ns, thousandths";
-    let mut limits = Table::new("dimension_limits", title, &["dimension", "limit"]);
-    for (name, limit) in DIMENSIONS.iter().zip(found.limits.0) {
-        limits.push([(*name).into(), Cell::real(limit.is_finite().then_some(limit), 0)]);
-    }
-    let columns = ["one", "other", "rank_correlation"];
-    let mut ranks = Table::new("dimension_ranks", "rank correlations of the dimensions", &columns);
-    for (a, b, rank) in found.correlations {
-        ranks.push([DIMENSIONS[a].into(), DIMENSIONS[b].into(), Cell::real(rank, 3)]);
-    }
-    [cells, limits, ranks]
 }
 
 /// Data doors: classes, undeclared hosts, doors never used.

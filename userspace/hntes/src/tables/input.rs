@@ -3,6 +3,8 @@
 
 use super::{Cell, Table};
 use crate::input::FileReport;
+use crate::input::source::Again;
+use crate::work::Far;
 use telesteer_fam::Reading;
 use telesteer_fam::series::{Days, range};
 
@@ -22,6 +24,16 @@ pub fn files(reports: &[FileReport]) -> Table {
         let bad: u64 = report.bad.values().map(|bad| bad.lines).sum();
         let path = report.path.display().to_string();
         table.push([path.into(), format.into(), report.records.into(), bad.into()]);
+    }
+    table
+}
+
+/// Files that were named before, under the same name or another.
+pub fn named_again(again: &[Again]) -> Table {
+    let title = "files that were named before; each is read once";
+    let mut table = Table::new("named_again", title, &["path", "first_named_as"]);
+    for Again { name, first } in again {
+        table.push([name, first].map(|path| path.display().to_string().into()));
     }
     table
 }
@@ -53,6 +65,18 @@ pub fn notes(reports: &[FileReport]) -> Table {
             let (path, name) = (path.as_str(), oddity.name());
             table.push([path.into(), name.into(), note.records.into(), note.first.into()]);
         }
+    }
+    table
+}
+
+/// Records on days that are not believed, by file.
+pub fn far_records(far: &[Far], reading: &Reading) -> Table {
+    let columns = ["path", "records", "first_day", "last_day"];
+    let title = "records on days too far from all others, left out";
+    let mut table = Table::new("far_records", title, &columns);
+    for Far { path, records, first, last } in far {
+        let [first, last] = [first, last].map(|day| Cell::from(reading.calendar.label(*day)));
+        table.push([path.display().to_string().into(), (*records).into(), first, last]);
     }
     table
 }

@@ -3,6 +3,7 @@
 
 pub mod beta;
 pub mod burst;
+pub mod dimension;
 pub mod flows;
 pub mod hypothesis;
 pub mod input;
@@ -10,10 +11,11 @@ pub mod pairs;
 pub mod redirect;
 pub mod state;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// A value in a table.
@@ -199,11 +201,24 @@ impl Table {
     }
 }
 
+fn by_name(tables: &[Table]) -> Value {
+    let pairs = tables.iter().map(|table| (table.name.to_owned(), table.to_json()));
+    Value::Object(pairs.collect())
+}
+
 /// All tables as one object.
 pub fn to_json(tables: &[Table]) -> Value {
-    let object: Map<_, _> =
-        tables.iter().map(|table| (table.name.to_owned(), table.to_json())).collect();
-    json!({ "version": 1, "tables": object })
+    json!({ "version": 1, "tables": by_name(tables) })
+}
+
+/// The same, with those of each exporter alone, if there are any.
+pub fn to_json_of_each(tables: &[Table], each: &[(IpAddr, Vec<Table>)]) -> Value {
+    let mut all = to_json(tables);
+    if !each.is_empty() {
+        let pairs = each.iter().map(|(exporter, tables)| (exporter.to_string(), by_name(tables)));
+        all["exporters"] = Value::Object(pairs.collect());
+    }
+    all
 }
 
 /// Writes NAME.csv for each table.

@@ -4,6 +4,7 @@
 use super::{Cell, Table};
 use telesteer_fam::Reading;
 use telesteer_fam::aging::{Aged, AgedRow, Policy, effectiveness};
+use telesteer_fam::reading::Directions;
 
 /// The share of alpha bytes each table redirected.
 pub fn effect(aged: &[(Policy, Aged)], reading: &Reading) -> Table {
@@ -22,22 +23,53 @@ pub fn effect(aged: &[(Policy, Aged)], reading: &Reading) -> Table {
     table
 }
 
-/// The sizes in a row per table.
-pub fn sizes(aged: &[(Policy, Aged)]) -> Table {
-    let columns = ["width", "aging", "mean", "largest", "last", "largest_both_ways"];
-    let mut table = Table::new("table_sizes", "entries in force, one way", &columns);
+/// A way to count the entries of a day.
+type Count = fn(&AgedRow) -> u64;
+
+/// Without reverses, and with them.
+const ONE_WAY: Count = |row| row.size;
+const BOTH_WAYS: Count = |row| row.both_ways;
+
+/// How the reading counts.
+fn counted(reading: &Reading) -> Count {
+    match reading.directions {
+        Directions::OneWay => ONE_WAY,
+        Directions::Both => BOTH_WAYS,
+    }
+}
+
+/// Mean, largest and last of the days.
+fn figures(rows: &[AgedRow], of: Count) -> [Cell; 3] {
+    let sum: u64 = rows.iter().map(of).sum();
+    let mean = (!rows.is_empty()).then(|| sum as f64 / rows.len() as f64);
+    let largest = rows.iter().map(of).max().unwrap_or(0);
+    [Cell::real(mean, 1), largest.into(), rows.last().map_or(0, of).into()]
+}
+
+/// The sizes in a row per table: as the reading counts, and both ways.
+pub fn sizes(aged: &[(Policy, Aged)], reading: &Reading) -> Table {
+    let columns = [
+        "width",
+        "aging",
+        "mean",
+        "largest",
+        "last",
+        "mean_one_way",
+        "largest_one_way",
+        "last_one_way",
+        "mean_both_ways",
+        "largest_both_ways",
+        "last_both_ways",
+    ];
+    let title = match reading.directions {
+        Directions::OneWay => "entries in force, one way, as the slides count; and with reverses",
+        Directions::Both => "entries in force with their reverses; and one way",
+    };
+    let mut table = Table::new("table_sizes", title, &columns);
     for (policy, Aged { rows, .. }) in aged {
-        let most = |of: fn(&AgedRow) -> u64| rows.iter().map(of).max().unwrap_or(0);
-        let sum: u64 = rows.iter().map(|row| row.size).sum();
-        let mean = (!rows.is_empty()).then(|| sum as f64 / rows.len() as f64);
-        table.push([
-            policy.width.label().into(),
-            policy.aging.to_string().into(),
-            Cell::real(mean, 1),
-            most(|row| row.size).into(),
-            rows.last().map_or(0, |row| row.size).into(),
-            most(|row| row.both_ways).into(),
-        ]);
+        let head = [policy.width.label(), policy.aging.to_string()].map(Cell::from);
+        let counts = [counted(reading), ONE_WAY, BOTH_WAYS].map(|of| figures(rows, of));
+        table.push(head.into_iter().chain(counts.into_iter().flatten()));
     }
     table
 }
@@ -49,6 +81,7 @@ pub fn days(aged: &[(Policy, Aged)], reading: &Reading) -> Table {
         "aging",
         "day",
         "size",
+        "one_way",
         "both_ways",
         "matched_bytes",
         "total_bytes",
@@ -60,9 +93,10 @@ pub fn days(aged: &[(Policy, Aged)], reading: &Reading) -> Table {
         for row in &aged.rows {
             let head =
                 [policy.width.label(), policy.aging.to_string(), reading.calendar.label(row.day)];
-            let counts =
-                [row.size, row.both_ways, row.matched, row.total, row.new_ever, row.new_install];
-            table.push(head.map(Cell::from).into_iter().chain(counts.map(Cell::from)));
+            let sizes = [counted(reading), ONE_WAY, BOTH_WAYS].map(|of| of(row));
+            let counts = [row.matched, row.total, row.new_ever, row.new_install];
+            let counts = sizes.into_iter().chain(counts);
+            table.push(head.into_iter().map(Cell::from).chain(counts.map(Cell::from)));
         }
     }
     table

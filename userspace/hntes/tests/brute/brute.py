@@ -6,13 +6,13 @@ aging a table, tries windows one by one, and asks every instant who is there. It
 that `hntes fam --json` prints, or a part of their columns, for the switches it is given.
 """
 
-import bisect
 import datetime
 import json
 import sys
 from collections import Counter, defaultdict
 from fractions import Fraction
 
+from aging import NEVER, Aging
 from clock import clock
 from dimension import dimensions
 from lists import doors, routers
@@ -20,7 +20,6 @@ from lsps import beta, egress_order, simultaneous
 from records import address, order, read, scale
 
 SECOND = 10**9
-NEVER = "never"
 
 DEFAULTS = {
     "h": 10**9, "t": 60.0, "grace": 0.0, "detector": "report", "threshold": "exceeds",
@@ -29,12 +28,14 @@ DEFAULTS = {
     "credit": "next-day", "duplicates": "once", "exporter": None, "ingress": [],
     "adjacent": 0.0, "utilisation_bin": 10.0, "aging": ["7", "14", "30", NEVER],
     "egress_from": "record", "egress": None, "doors": None, "assume_exporter": None,
-    "assume_sampling": [], "capacity": None, "tables": None,
+    "assume_sampling": [], "capacity": None, "capacities": None, "directions": "one-way",
+    "far": "31", "tables": None, "all_flows": False,
+    "deviations": 3, "elephant": None, "cheetah": None, "tortoise": None, "porcupine": None,
 }
 LONGEST = 7 * 86400 * SECOND
 
 
-class Study:
+class Study(Aging):
     def __init__(self, records, switches):
         self.s = {**DEFAULTS, **switches}
         self.t = round(self.s["t"] * SECOND)
@@ -53,6 +54,8 @@ class Study:
         self.records = [r for r in records if r.told or self.someone]
         for record in self.records:
             self.judge(record)
+        far = self.far_days()
+        self.records = [r for r in self.records if r.day not in far]
         self.days = sorted({record.day for record in self.records})
         self.range = range(self.days[0], self.days[-1] + 1) if self.days else range(0)
         self.find_flows()
@@ -83,6 +86,29 @@ class Study:
             r.fault = "unknown_sampling"
         else:
             r.fault = None
+
+    def far_days(self):
+        """Days that are too far from those of most records."""
+        if self.s["far"] == NEVER:
+            return set()
+        most = int(self.s["far"]) * (24 if self.s["hourly"] else 1)
+        counts = Counter(r.day for r in self.records)
+        groups = []
+        for day in sorted(counts):
+            if not groups or day - groups[-1][-1] > most + 1:
+                groups.append([])
+            groups[-1].append(day)
+        if not groups:
+            return set()
+        size = lambda group: sum(counts[day] for day in group)
+        bulk = min(groups, key=lambda group: (-size(group), group[0]))
+        few = Fraction(size(bulk), 100 * len(bulk))
+        far = set()
+        for group in groups:
+            empty = max(group[0] - bulk[-1], bulk[0] - group[-1]) - 1
+            if group is not bulk and (size(group) < few or empty > 12 * most):
+                far.update(group)
+        return far
 
     def label(self, day):
         days, hour = divmod(day, 24) if self.s["hourly"] else (day, None)
@@ -190,132 +216,14 @@ class Study:
             })
         return rows
 
-    def holds(self, gap, aging):
-        if aging == NEVER:
-            return True
-        a = int(aging)
-        return {"up-to": gap <= a, "under": gap < a, "one-more": gap <= a + 1}[self.s["gap"]]
-
-    def in_force(self, v4, aging):
-        """The days on which each pair has an entry, up to the day after the last."""
-        force = {}
-        days_on = [*self.range, *(day + 1 for day in self.range[-1:])]
-        traffic = defaultdict(set)
-        if self.s["refresh"] == "any-traffic":
-            for r in self.records:
-                if r.fault is None:
-                    traffic[r.pairs[v4]].add(r.day)
-        for pair, days in self.of_pair[v4].items():
-            alpha = sorted(days)
-            if self.s["refresh"] == "alpha-flows":
-                force[pair] = {
-                    day for day in days_on
-                    if (at := bisect.bisect_left(alpha, day)) and self.holds(day - alpha[at - 1], aging)
-                }
-                continue
-            held, last = set(), None
-            for day in days_on:
-                if last is not None and self.holds(day - last, aging):
-                    held.add(day)
-                    if day in traffic[pair]:
-                        last = day
-                else:
-                    last = None
-                if day in days:
-                    last = day
-            force[pair] = held
-        return force
-
-    def next_tables(self):
-        """What is in force on the day after, and the last alpha flows of it."""
-        rows = []
-        for v4 in (24, 32):
-            for aging in self.s["aging"]:
-                entries = []
-                for pair, held in self.in_force(v4, aging).items():
-                    if self.range[-1] + 1 in held:
-                        last = max(self.of_pair[v4][pair])
-                        lsps = {flow["lsp"] for flow in self.of_pair[v4][pair][last]}
-                        entries.append({
-                            "src": pair[0], "dst": pair[1], "last_alpha": self.label(last),
-                            "lsps": [{"ingress": str(a), "egress": b} for a, b in lsps],
-                        })
-                rows.append({"width": str(v4), "aging": aging, "entries": entries})
-        return rows
-
-    def credit(self, flows, installed):
-        """Bytes of a prefix flow on a day, and how many of them an entry matched."""
-        whole = self.s["bytes"] == "whole-flows"
-        reports = [r for f in flows for r in (f["reports"] if whole else f["alpha"])]
-        total = sum(r.bytes for r in reports)
-        if installed:
-            return total, total
-        if self.s["credit"] == "same-day":
-            seen = min(r.last for f in flows for r in f["alpha"])
-            return sum(r.bytes for r in reports if r.first >= seen), total
-        return 0, total
-
-    def table_days(self):
-        rows, effects, sizes, new = [], [], [], []
-        for v4 in (24, 32):
-            first_day = {pair: min(days) for pair, days in self.of_pair[v4].items()}
-            for index, aging in enumerate(self.s["aging"]):
-                force = self.in_force(v4, aging)
-                table = []
-                for day in self.range:
-                    entries = {pair for pair, days in force.items() if day in days}
-                    both = entries | {(b, a) for a, b in entries}
-                    matched = total = installs = 0
-                    for pair, days in self.of_pair[v4].items():
-                        if day in days:
-                            got, all_bytes = self.credit(days[day], pair in entries)
-                            matched, total = matched + got, total + all_bytes
-                            installs += pair not in entries
-                    table.append({
-                        "width": f"/{v4}", "aging": aging, "day": self.label(day),
-                        "size": len(entries), "both_ways": len(both), "matched_bytes": matched,
-                        "total_bytes": total, "new_install": installs,
-                        "new_ever": sum(first == day for first in first_day.values()),
-                    })
-                rows += table
-                effects.append(self.effect(f"/{v4}", aging, table))
-                sizes.append({
-                    "width": f"/{v4}", "aging": aging,
-                    "mean": sum(r["size"] for r in table) / len(table) if table else None,
-                    "largest": max((r["size"] for r in table), default=0),
-                    "last": table[-1]["size"] if table else 0,
-                    "largest_both_ways": max((r["both_ways"] for r in table), default=0),
-                })
-                kinds = [("-", "ever", "new_ever")] if index == 0 else []
-                for name, kind, column in kinds + [(aging, "install", "new_install")]:
-                    counts = [r[column] for r in table]
-                    new.append({
-                        "width": f"/{v4}", "aging": name, "new": kind, "in_all": sum(counts),
-                        "days_0": counts.count(0), "days_1": counts.count(1),
-                        "days_2_or_more": sum(c > 1 for c in counts),
-                    })
-        return {"table_days": rows, "effectiveness": effects, "table_sizes": sizes,
-                "new_prefix_flows": new}
-
-    def effect(self, width, aging, table):
-        table = table[self.s["warm_up"]:]
-        matched = sum(r["matched_bytes"] for r in table)
-        total = sum(r["total_bytes"] for r in table)
-        shares = [Fraction(r["matched_bytes"], r["total_bytes"]) for r in table if r["total_bytes"]]
-        percent = None
-        if shares and self.s["mean"] == "of-days":
-            percent = float(100 * sum(shares) / len(shares))
-        elif shares:
-            percent = float(Fraction(100 * matched, total))
-        return {"width": width, "aging": aging, "matched_bytes": matched, "total_bytes": total,
-                "effectiveness_percent": percent}
-
     def prefix_flows(self):
         rows = []
         for v4 in (24, 32):
             counts = [len(days) for days in self.of_pair[v4].values()]
+            pairs = set(self.of_pair[v4])
             rows.append({
                 "width": f"/{v4}", "prefix_flows": len(counts), "on_one_day_only": counts.count(1),
+                "both_ways": len(pairs | {(b, a) for a, b in pairs}),
                 "on_over_a_quarter_of_days": sum(c > len(self.range) // 4 for c in counts),
             })
         return rows

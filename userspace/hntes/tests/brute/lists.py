@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
-"""Lists beside the records: egress routers and data doors."""
+"""Lists beside the records: egress routers, data doors, capacities of LSPs."""
 
 import ipaddress
 from collections import defaultdict
+from fractions import Fraction
 
-from records import order
+from records import address, order
 
 
 def lines(path):
@@ -25,6 +26,21 @@ def routers(path):
             known[addr] = next((name for _, net, name in listed if addr in net), None)
         return known[addr]
     return router
+
+
+def capacities(path):
+    """From an LSP to its bits per second."""
+    units = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+    told = {}
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            if words := line.split("#")[0].split():
+                ingress, egress, rate = words
+                number, factor = (rate[:-1], units[rate[-1]]) if rate[-1] in units else (rate, 1)
+                if egress != "unknown" and not egress.startswith("if"):
+                    egress = str(address(egress))
+                told[address(ingress), egress] = int(Fraction(number) * factor)
+    return told
 
 
 def doors(study):

@@ -5,6 +5,7 @@ import bisect
 from collections import defaultdict
 from fractions import Fraction
 
+from lists import capacities
 from records import address, order
 
 SECOND = 10**9
@@ -112,13 +113,18 @@ def shares(row, columns):
     for kind in ("beta1", "beta2"):
         part = row[f"{kind}_bytes"]
         found[f"{kind}_share_of_lsp_percent"] = percent(part, row["alpha_bytes"] + part)
-        found[f"{kind}_share_of_beta_percent"] = percent(part, row[f"all_{kind}_bytes"])
+        found[f"{kind}_share_of_beta_percent"] = percent(
+            row[f"{kind}_views_bytes"], row[f"all_{kind}_bytes"])
     return found
 
 
 def beta(study):
     whole, days, usage = [], [], []
     lsps = {flow["lsp"] for flow in study.flows}
+    if study.s["directions"] == "both":
+        lsps |= {(address(egress), str(ingress)) for ingress, egress in lsps
+                 if egress != "unknown" and not egress.startswith("if")}
+    told = capacities(study.s["capacities"]) if study.s["capacities"] else {}
     bin_ns = round(study.s["utilisation_bin"] * SECOND)
     for v4 in (24, 32):
         for aging in study.s["aging"]:
@@ -142,6 +148,7 @@ def beta(study):
                     spread(loads[flow["lsp"]], r, bin_ns, 0 if r.alpha else 1)
                 for r in rest:
                     row["beta1_bytes"] += r.bytes
+                    row["beta1_views_bytes"] += r.bytes
                     row["beta1_records"] += 1
                     row["beta1_exposed_bytes"] += exposed(r, busy.get(flow["lsp"], []))
             views = defaultdict(list)
@@ -150,6 +157,8 @@ def beta(study):
                     rows[r.day]["all_beta1_bytes"] += r.bytes
                     rows[r.day]["all_beta2_bytes"] += r.bytes
                     if has(r.pairs[v4], r.day):
+                        rows[r.day]["beta1_views_bytes"] += r.bytes
+                        rows[r.day]["beta2_views_bytes"] += r.bytes
                         views[r.day, r.pairs[v4], r.exporter].append(r)
                         if (r.exporter, r.egress) in lsps:
                             spread(loads[r.exporter, r.egress], r, bin_ns, 1)
@@ -166,21 +175,25 @@ def beta(study):
                         row[f"{kind}_flows"] += len({r.key for r in records})
                         row[f"{kind}_exposed_bytes"] += sum(
                             exposed(r, busy.get((r.exporter, r.egress), [])) for r in records)
-            columns = ["alpha_bytes", "all_beta1_bytes"] + [
+            columns = ["alpha_bytes", "all_beta1_bytes", "all_beta2_bytes"] + [
                 f"{kind}_{what}" for kind in ("beta1", "beta2")
-                for what in ("bytes", "records", "flows", "exposed_bytes")]
+                for what in ("bytes", "records", "flows", "exposed_bytes", "views_bytes")]
             head = {"width": f"/{v4}", "aging": aging}
             for day in study.range:
                 days.append({**head, "day": study.label(day), **shares(rows[day], columns)})
             total = defaultdict(int)
-            for name in [*columns, "all_beta2_bytes"]:
+            for name in columns:
                 total[name] = sum(rows[day][name] for day in study.range)
-            whole.append({**head, **shares(total, columns)})
-            usage += [{**head, **row} for row in usage_of(study, loads, bin_ns)]
-    return {"beta": whole, "beta_days": days, "lsp_utilisation": usage}
+            whole.append({**head, "days": len(study.range), **shares(total, columns)})
+            usage += [{**head, **row} for row in usage_of(study, loads, bin_ns, told)]
+    idle = [{"ingress": str(ingress), "egress": egress, "capacity_bps": told[ingress, egress]}
+            for ingress, egress in sorted(set(told) - lsps,
+                                          key=lambda lsp: (order(lsp[0]), egress_order(lsp[1])))]
+    return {"beta": whole, "beta_days": days, "lsp_utilisation": usage,
+            "unused_capacities": idle}
 
 
-def usage_of(study, loads, bin_ns):
+def usage_of(study, loads, bin_ns, told):
     period = len(study.range) * (3600 if study.s["hourly"] else 86400) * SECOND
     for lsp in sorted(loads, key=lambda lsp: (order(lsp[0]), egress_order(lsp[1]))):
         bins = loads[lsp]
@@ -200,9 +213,13 @@ def usage_of(study, loads, bin_ns):
             "p50_bps": rate(percentile(50), bin_ns), "p95_bps": rate(percentile(95), bin_ns),
             "p99_bps": rate(percentile(99), bin_ns), "max_bps": rate(percentile(100), bin_ns),
         }
-        if study.s["capacity"]:
+        capacity = told.get(lsp, study.s["capacity"])
+        row["capacity_bps"] = capacity
+        if capacity:
             for p in (50, 80, 100):
-                limit = Fraction(study.s["capacity"] * p, 100)
+                limit = Fraction(capacity * p, 100)
                 over = sum(Fraction(f * 8 * SECOND, bin_ns) > limit for f in full)
                 row[f"above_{p}_s"] = over * bin_ns / 1e9
+            for name in ("mean", "p95", "max"):
+                row[f"{name}_percent"] = percent(row[f"{name}_bps"], capacity)
         yield row

@@ -183,6 +183,60 @@ fn a_difference_is_to_what_was_emitted() {
     }
 }
 
+const BOTH_WAYS: &str = "\
+exporter,first_ns,last_ns,src,dst,proto,src_port,dst_port,in_if,out_if,bgp_next_hop,tos,octets,packets,sampling
+10.0.0.1,1304208000000000000,1304208030000000000,192.0.2.1,198.51.100.1,6,1,2,1,5,10.0.1.1,0,1500,1,1
+10.0.0.1,1304208000000000000,1304208030000000000,192.0.2.1,203.0.113.1,6,1,2,1,7,,0,1500,1,1
+10.0.1.1,1304294400000000000,1304294430000000000,198.51.100.9,192.0.2.9,6,1,2,1,5,10.0.0.1,0,1500,1,1
+";
+
+/// A flow out on the first of May and back on the second; another that goes out through an interface.
+///
+/// 1. One way: what was learnt, and every entry stands for its reverse.
+/// 2. `--directions both`: reverses are listed, with the LSPs of the way back where the router there is
+///    known, and no entry stands for more than itself. The difference leads from one to the other.
+#[test]
+fn reverses_are_listed_if_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("w.csv"), dir.path().join("out"));
+    fs::write(&file, BOTH_WAYS).unwrap();
+    let emit = |day: &str, args: &[&str]| {
+        emit(std::slice::from_ref(&file), day, &[&["--h=1000"][..], args].concat(), &out)
+    };
+    let (a, b, c) = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24");
+    let lsp = |ingress: &str, egress: &str| json!({"ingress": ingress, "egress": egress});
+    let there = json!([lsp("10.0.0.1", "10.0.1.1")]);
+    let back = json!([lsp("10.0.1.1", "10.0.0.1")]);
+    let aside = json!([lsp("10.0.0.1", "if7")]);
+    let entry = |src: &str, dst: &str, last: &str, lsps: &Value| json!({"src": src, "dst": dst, "last_alpha": last, "lsps": lsps});
+    let reverse = |src: &str, dst: &str, lsps: &Value| {
+        let mut entry = entry(src, dst, "2011-05-01", lsps);
+        entry["reverse"] = true.into();
+        entry
+    };
+    let first = emit("2011-05-02", &[]);
+    let learnt = [entry(a, b, "2011-05-01", &there), entry(a, c, "2011-05-01", &aside)];
+    assert_eq!(first["entries"], json!(learnt));
+    assert_eq!(first["both_directions"], true);
+
+    let both = emit("2011-05-02", &["--directions=both"]);
+    let [one, other] = learnt.clone();
+    let all = [one, other, reverse(b, a, &back), reverse(c, a, &json!([]))];
+    assert_eq!(both["entries"], json!(all));
+    assert_eq!(both["both_directions"], false);
+    let lsps = json!([lsp("10.0.0.1", "10.0.1.1"), lsp("10.0.0.1", "if7"), back[0]]);
+    assert_eq!(both["lsps"], lsps);
+
+    // On the day after, the way back has been seen itself.
+    let next = emit("2011-05-03", &["--directions=both"]);
+    let seen = entry(b, a, "2011-05-02", &back);
+    let [one, other] = learnt;
+    assert_eq!(next["entries"], json!([one, other, seen, reverse(c, a, &json!([]))]));
+    assert_eq!(leads(&both, &next), [0; 4]);
+    let one_way = emit("2011-05-03", &[]);
+    assert_eq!(leads(&both, &one_way), [0, 1, 0, 0], "the reverse of the second goes");
+}
+
 /// By default: the day after the last, networks, 30 days.
 #[test]
 fn the_table_to_install_now() {

@@ -58,7 +58,7 @@ fn engines_agree_whatever_the_reading() {
     let mut all = records(&path("all.csv"));
     store(&all, &path("all.parquet"));
     let folder = scattered(&path("all.csv"), &path("scattered"));
-    let readings: [&[&str]; 9] = [
+    let readings: [&[&str]; 10] = [
         &["--h=1000"],
         &["--h=1000", "--threshold=reaches", "--long-report=whole"],
         &["--h=1000", "--detector=window", "--duplicates=each", "--bytes=whole-flows"],
@@ -67,6 +67,7 @@ fn engines_agree_whatever_the_reading() {
         &["--h=1000", "--exporter=192.0.2.9"],
         &["--h=1000", "--ingress=192.0.2.9/1", "--credit=same-day"],
         &["--h=1000", "--zone=America/St_Johns", "--burst=2011-05-02"],
+        &["--h=1000", "--directions=both", "--aging=2,never"],
         &["--h=100000000"],
     ];
     for reading in readings {

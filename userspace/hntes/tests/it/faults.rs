@@ -228,3 +228,55 @@ fn odd_records_are_told_by_file_and_count() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("ahead.csv: 1 records begin after the file was written"), "{said}");
 }
+
+/// 1. Five days of records, and two of 1970 in one of the files, in each form that a file has.
+/// 2. The period is five days; the two are counted and named with their file, and nothing else changes.
+/// 3. Who wants them has them: `--far never`.
+#[test]
+fn a_record_of_1970_does_not_stretch_the_period() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let line = |first: i64| {
+        let (first, last) = (first * 1_000_000_000, (first + 9) * 1_000_000_000);
+        format!("10.9.9.9,{first},{last},10.0.0.1,10.0.1.1,6,1,2,1,2,,0,5000,1,1\n")
+    };
+    let head = hntes::schema::COLUMNS.join(",") + "\n";
+    let days: String = (0..5).map(|day| line(1_304_208_000 + day * 86_400).repeat(3)).collect();
+    let stray = line(0) + &line(86_400);
+    fs::write(path("good.csv"), head.clone() + &days).unwrap();
+    fs::write(path("stray.csv"), head.clone() + &stray).unwrap();
+    let mut writer = telesteer_engine::stored::Writer::create(&path("stray.parquet")).unwrap();
+    hntes::input::read(&path("stray.csv"), &hntes::input::Assume::default(), |record| {
+        writer.write(record).unwrap();
+    })
+    .unwrap();
+    writer.close().unwrap();
+    let run = |names: &[&str], more: &[&str]| {
+        let args = ["fam", "--h=1000", "--json"].iter().chain(more).map(std::ffi::OsString::from);
+        let output = hntes(args.chain(names.iter().map(|name| path(name).into_os_string())));
+        let said = said(&output);
+        assert!(output.status.success(), "{said}");
+        let tables: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (tables["tables"].clone(), said)
+    };
+    let (clean, _) = run(&["good.csv"], &[]);
+    assert_eq!(clean["far_records"], json!([]));
+    for stray in ["stray.csv", "stray.parquet"] {
+        let (mut tables, said) = run(&["good.csv", stray], &[]);
+        let named = path(stray).display().to_string();
+        assert_eq!(
+            tables["far_records"],
+            json!([{ "path": named, "records": 2, "first_day": "1970-01-01", "last_day": "1970-01-02" }])
+        );
+        let expected = format!("{stray}: 2 records from 1970-01-01 to 1970-01-02 are too far");
+        assert!(said.contains(&expected) && said.contains("--far"), "{said}");
+        assert!(!said.contains("intervals without any record"), "{said}");
+        for table in ["files", "far_records"] {
+            tables[table] = clean[table].clone();
+        }
+        assert_eq!(tables, clean);
+    }
+    let (all, said) = run(&["good.csv", "stray.csv"], &["--far=never"]);
+    assert_eq!(all["series"].as_array().unwrap().len(), 15_100);
+    assert!(said.contains("15093 intervals without any record"), "{said}");
+}

@@ -246,6 +246,79 @@ fn tables_are_beside_the_page() {
     }
 }
 
+/// 1. Capacities of a list are in the table, the figure's numbers, its drawing and its words.
+/// 2. One of an LSP that no alpha flow asks for is named, and so is an LSP that the list leaves out.
+#[test]
+fn capacities_are_held_against_what_lsps_carry() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("records.csv"), RECORDS).unwrap();
+    fs::write(path("lsps"), "10.0.0.1 10.0.1.1 1k # leased\n10.0.0.1 10.0.9.9 1G\n").unwrap();
+    let args = ["report", "--h=1000", "--aging=never", "--out"].map(std::ffi::OsString::from);
+    let more = ["--capacities".into(), path("lsps").into_os_string()];
+    let files = [path("out").into_os_string()].into_iter().chain(more);
+    let output = hntes(args.into_iter().chain(files).chain([path("records.csv").into()]));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    stdout(output);
+    assert!(said.contains("no alpha flow asks for LSP 10.0.0.1 10.0.9.9"), "{said}");
+    assert!(said.contains("none is listed of LSP 10.0.0.1 10.0.1.2"), "{said}");
+    let unused = from_csv(&path("out"), "unused_capacities");
+    assert_eq!(column(&unused, "egress"), ["10.0.9.9"]);
+    assert_eq!(column(&unused, "capacity_bps"), ["1000000000"]);
+    let keys = [("width", "/24"), ("egress", "10.0.1.1")];
+    let table = from_csv(&path("out"), "lsp_utilisation");
+    assert_eq!(value(&table, &keys, "capacity_bps"), "1000");
+    // 5000 bytes in 50 s on the last day; 400 and 32 bit/s on the second.
+    assert_eq!(value(&table, &keys, "max_bps"), "800");
+    assert_eq!(value(&table, &keys, "max_percent"), "80");
+    assert_eq!(value(&table, &keys, "above_50_s"), "50");
+    assert_eq!(value(&table, &keys, "above_80_s"), "0", "80 % are not above 80 %");
+    let figure = from_csv(&path("out"), "lsp_utilisation_figure");
+    assert_eq!(value(&figure, &[("egress", "10.0.1.1")], "max_percent"), "80");
+    let svg = fs::read_to_string(path("out/lsp-utilisation.svg")).unwrap();
+    assert!(svg.contains("of 1 kbit/s"), "{svg}");
+    let html = fs::read_to_string(path("out/report.html")).unwrap();
+    assert!(html.contains("80 % of 1 kbit/s"));
+}
+
+/// Reverses are in the sizes, and in the figure that shows them, if entries stand for both directions.
+#[test]
+fn sizes_are_told_both_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("records.csv");
+    fs::write(&file, RECORDS).unwrap();
+    for (directions, size, said) in
+        [("one-way", "2", "One way, as the slides count"), ("both", "4", "with their reverses")]
+    {
+        let out = dir.path().join(directions);
+        let switch = format!("--directions={directions}");
+        report(&out, std::slice::from_ref(&file), &["--h=1000", "--aging=never", &switch]);
+        let sizes = from_csv(&out, "table_sizes");
+        let of = |name: &str| value(&sizes, &[("width", "/24")], name);
+        for (name, expected) in [
+            ("largest", size),
+            ("last", size),
+            ("last_one_way", "2"),
+            ("largest_one_way", "2"),
+            ("last_both_ways", "4"),
+            ("largest_both_ways", "4"),
+            // Of four days the first has none.
+            ("mean_one_way", "1.5"),
+            ("mean_both_ways", "3"),
+        ] {
+            assert_eq!(of(name), expected, "{name}, {directions}");
+        }
+        let flows = from_csv(&out, "prefix_flows");
+        let of = |name: &str| value(&flows, &[("width", "/24")], name);
+        assert_eq!((of("prefix_flows"), of("both_ways")), ("3".to_owned(), "6".to_owned()));
+        let html = fs::read_to_string(out.join("report.html")).unwrap();
+        let (_, figure) = html.split_once("id=\"table-size-by-aging\"").unwrap();
+        let (figure, _) = figure.split_once("</figure>").unwrap();
+        assert!(figure.contains(said), "{directions}");
+        assert!(figure.contains(&format!("aging never: {size} at the end")), "{directions}");
+    }
+}
+
 /// The two figures of the verdict, from the raw flows: percent of alpha bytes of networks that come
 /// again after 30 days, and percent of late networks that are new.
 fn stability(out: &Path) -> (f64, f64) {

@@ -15,10 +15,11 @@ pub(crate) struct Setting {
     edges: [String; 2],
     egress: PathBuf,
     doors: PathBuf,
+    capacities: PathBuf,
 }
 
 impl Setting {
-    /// Of CSV lines; lists of egress routers and data doors are made of their addresses.
+    /// Of CSV lines; lists of egress routers, data doors and capacities are made of their addresses.
     pub(crate) fn new(h: u64, edges: [&str; 2], lines: &[String], dir: &Path) -> Self {
         let addrs = |at: usize| -> BTreeSet<IpAddr> {
             lines.iter().map(|line| line.split(',').nth(at).unwrap().parse().unwrap()).collect()
@@ -44,16 +45,38 @@ impl Setting {
             edges: edges.map(str::to_owned),
             egress: dir.join("egress.list"),
             doors: dir.join("doors.list"),
+            capacities: dir.join("capacities.list"),
         };
+        fs::write(&setting.capacities, capacities(h, lines)).unwrap();
         fs::write(&setting.egress, egress).unwrap();
         fs::write(&setting.doors, doors).unwrap();
         setting
     }
 }
 
+/// Of every other LSP, and of one that nobody has.
+fn capacities(h: u64, lines: &[String]) -> String {
+    let lsp = |line: &String| {
+        let field: Vec<&str> = line.split(',').collect();
+        let egress = match (field[10], field[9]) {
+            ("", "0") => "unknown".to_owned(),
+            ("", interface) => format!("if{interface}"),
+            (hop, _) => hop.to_owned(),
+        };
+        format!("{} {egress}", field[0])
+    };
+    let all: BTreeSet<String> = lines.iter().map(lsp).collect();
+    let mut text = String::from("203.0.113.1 203.0.113.2 2.5M # idle\n");
+    for (number, lsp) in all.into_iter().enumerate().filter(|(number, _)| number % 2 == 0) {
+        let bps = [h / 100 + 1, h / 7 + 1, h * 3][number / 2 % 3];
+        writeln!(text, "{lsp} {bps}").unwrap();
+    }
+    text
+}
+
 /// The sets. Whatever they say nothing of is as by default, but for H.
 pub(crate) fn switches(of: &Setting) -> Vec<Value> {
-    let Setting { h, edges, egress, doors } = of;
+    let Setting { h, edges, egress, doors, capacities } = of;
     let routers = edges.each_ref().map(|edge| edge.split('/').next().unwrap());
     let mut sets = vec![
         json!({}),
@@ -64,6 +87,7 @@ pub(crate) fn switches(of: &Setting) -> Vec<Value> {
         json!({"grace": 30, "detector": "window"}),
         json!({"detector": "window"}),
         json!({"detector": "window", "duplicates": "each"}),
+        json!({"detector": "window", "suspect_buckets": 5, "suspect_reports": 9}),
         json!({"detector": "window", "long_report": "whole"}),
         json!({"threshold": "reaches"}),
         json!({"long_report": "whole"}),
@@ -83,6 +107,10 @@ pub(crate) fn switches(of: &Setting) -> Vec<Value> {
         json!({"refresh": "any-traffic", "gap": "under"}),
         json!({"credit": "same-day"}),
         json!({"credit": "same-day", "bytes": "whole-flows"}),
+        json!({"directions": "both"}),
+        json!({"directions": "both", "gap": "under", "refresh": "any-traffic"}),
+        json!({"directions": "both", "credit": "same-day", "detector": "window"}),
+        json!({"directions": "both", "duplicates": "each", "egress": egress}),
         json!({"duplicates": "each"}),
         json!({"exporter": routers[0]}),
         json!({"exporter": "203.0.113.9"}),
@@ -97,9 +125,17 @@ pub(crate) fn switches(of: &Setting) -> Vec<Value> {
         json!({"assume_exporter": routers[1]}),
         json!({"assume_exporter": routers[1], "assume_sampling": [format!("{}=4", routers[1])]}),
         json!({"assume_exporter": "203.0.113.9", "exporter": "203.0.113.9"}),
+        json!({"far": "0"}),
+        json!({"far": "1"}),
+        json!({"far": "never"}),
+        json!({"all_flows": true}),
+        json!({"all_flows": true, "duplicates": "each", "deviations": 1}),
+        json!({"all_flows": true, "elephant": h, "cheetah": h / 7, "tortoise": 30, "porcupine": 2}),
         json!({"adjacent": 45}),
         json!({"utilisation_bin": 300, "capacity": h / 10}),
         json!({"utilisation_bin": 7.5, "capacity": h / 110}),
+        json!({"capacities": capacities}),
+        json!({"capacities": capacities, "capacity": h / 10, "directions": "both"}),
         json!({"aging": ["0", "1", "2", "3", "59"]}),
     ];
     // On 8 May 2011 at 03:00 UTC, which is its midnight, summer time ended there.

@@ -22,6 +22,8 @@ fn record(rng: &mut Rng) -> Record {
     while src.is_ipv4() != dst.is_ipv4() {
         dst = host(rng, 5);
     }
+    // Some of it is the way back.
+    let (src, dst) = if rng.below(4) == 0 { (dst, src) } else { (src, dst) };
     // Two months, quiet in the middle; often near midnight, and near each other.
     let day = match rng.below(3) {
         0 => rng.below(8),
@@ -61,7 +63,8 @@ fn record(rng: &mut Rng) -> Record {
         key: FiveTuple { src, dst, proto: 6, src_port: rng.below(2) as u16, dst_port: 2811 },
         in_if: 1 + rng.below(2) as u32,
         out_if: rng.below(3) as u32,
-        next_hop: (rng.below(2) == 0).then(|| Ipv4Addr::new(192, 0, 2, rng.below(3) as u8).into()),
+        next_hop: (rng.below(2) == 0)
+            .then(|| Ipv4Addr::new(192, 0, 2, [1, 2, 9][rng.below(3) as usize]).into()),
         tos: 0,
         octets,
         packets: 1,
