@@ -152,7 +152,8 @@ fn what_is_sent_is_collected_and_found() {
         let to = (collector.addr, 4739).into();
         let truth = export(&hntes, profile, to, &["--days", days], dir.path());
         received(&mut collector, &truth["export"]);
-        assert_eq!(truth["export"]["lost_messages"] != 0, profile == "loss", "{truth}");
+        // With bad luck `loss` loses nothing of so few messages.
+        assert!(truth["export"]["lost_messages"] == 0 || profile == "loss", "{truth}");
         let tables = fam(&hntes, &place);
         let records: u64 = tables["files"].as_array().unwrap().iter().map(records_of).sum();
         assert_eq!(truth["export"]["records"], records);

@@ -27,7 +27,7 @@ fn flows(tables: &Value, columns: &[&str]) -> BTreeSet<String> {
     assert!(rows.len() > 50, "{}", rows.len());
     let rows = rows.iter().filter(|row| row["proto"] != 1 && row["proto"] != 58);
     let cell = |row: &Value, name: &str| match name.ends_with("_ns") {
-        true => (row[name].as_i64().unwrap() / 1_000_000).to_string(),
+        true => (row[name].as_str().unwrap().parse::<i64>().unwrap() / 1_000_000).to_string(),
         false => row[name].to_string(),
     };
     rows.map(|row| columns.iter().map(|name| cell(row, name)).collect::<Vec<_>>().join(" "))
