@@ -3,8 +3,10 @@
 
 pub mod anonymise;
 mod assume;
+pub mod delay;
 pub mod fam;
 pub mod generate;
+pub mod online;
 mod remarks;
 pub mod report;
 pub mod switches;
