@@ -8,6 +8,11 @@
 )]
 
 mod bed;
+mod conformance;
 mod controller;
+mod labs;
+mod liar;
 mod matches;
+mod nft;
 mod reconcile;
+mod space;
