@@ -8,7 +8,7 @@
 //! - [`matching`], [`path`], [`rule`]: what is matched, where it is sent, one rule of a device.
 //! - [`wanted`], [`live`], [`aging`], [`life`], [`controller`], [`audit`]: the decisions. No I/O and no
 //!   clock: the caller passes time in, and the same events give the same rules in any order.
-//! - [`device`]: what a router must be able to do; [`memory`], [`nft`], [`iprule`], [`slow`]: those
+//! - [`device`]: what a router must be able to do; [`memory`], [`nft`], [`iprule`], [`openflow`], [`slow`]: those
 //!   there are.
 //! - [`round()`]: reads back, decides, applies, reads back; [`quick`] where it must be soon.
 
@@ -23,6 +23,7 @@ pub mod live;
 pub mod matching;
 pub mod memory;
 pub mod nft;
+pub mod openflow;
 pub mod path;
 mod process;
 pub mod round;

@@ -15,6 +15,7 @@ mod liar;
 mod matches;
 mod net;
 mod nft;
+mod ovs;
 mod packets;
 mod reconcile;
 mod space;
