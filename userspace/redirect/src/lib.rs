@@ -8,7 +8,7 @@
 //! - [`matching`], [`path`], [`rule`]: what is matched, where it is sent, one rule of a device.
 //! - [`wanted`], [`live`], [`aging`], [`life`], [`controller`], [`audit`]: the decisions. No I/O and no
 //!   clock: the caller passes time in, and the same events give the same rules in any order.
-//! - [`device`]: what a router must be able to do; [`memory`], [`nft`], [`iprule`], [`openflow`], [`slow`]: those
+//! - [`device`]: what a router must be able to do; [`memory`], [`nft`], [`iprule`], [`openflow`], [`frr`], [`slow`]: those
 //!   there are.
 //! - [`round()`]: reads back, decides, applies, reads back; [`quick`] where it must be soon.
 
@@ -17,6 +17,7 @@ pub mod audit;
 pub mod controller;
 pub mod device;
 pub mod error;
+pub mod frr;
 pub mod iprule;
 pub mod life;
 pub mod live;

@@ -6,12 +6,14 @@
 //! one of three priorities, by rank; a rule of another originator among these priorities is foreign.
 //! A change adds before it removes, so a pair that moves from one path to another is always on one.
 
+mod links;
 mod marks;
 mod message;
 mod socket;
 
 pub use message::PROTOCOL;
 
+pub(crate) use links::LinkRules;
 pub(crate) use marks::{MarkRules, Marks};
 
 use crate::device::{Capabilities, Commit, Device};

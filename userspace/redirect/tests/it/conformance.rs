@@ -2,6 +2,7 @@
 //! What every device must do. A device joins by a [`Lab`] and one line at the end.
 
 use crate::bed::{Bed, settings};
+use crate::frr::FrrLab;
 use crate::labs::{IpRuleLab, Lab, MemoryLab, NftLab, PlainLab, SlowLab};
 use crate::liar::{Liar, Lie};
 use crate::matches::{both, entry, flow, host, name, net, target, tuple, tuple6};
@@ -371,3 +372,4 @@ conforms!(iprule, super::IpRuleLab);
 conforms!(nft, super::NftLab);
 conforms!(slow, super::SlowLab);
 conforms!(openflow, super::OvsLab);
+conforms!(frr, super::FrrLab);

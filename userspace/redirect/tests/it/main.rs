@@ -10,6 +10,7 @@
 mod bed;
 mod conformance;
 mod controller;
+mod frr;
 mod labs;
 mod liar;
 mod matches;
