@@ -8,8 +8,8 @@
 //! - [`matching`], [`path`], [`rule`]: what is matched, where it is sent, one rule of a device.
 //! - [`wanted`], [`live`], [`aging`], [`life`], [`controller`], [`audit`]: the decisions. No I/O and no
 //!   clock: the caller passes time in, and the same events give the same rules in any order.
-//! - [`device`]: what a router must be able to do; [`memory`], [`nft`], [`iprule`], [`openflow`], [`frr`], [`slow`]: those
-//!   there are.
+//! - [`device`]: what a router must be able to do; [`memory`], [`nft`], [`iprule`], [`openflow`],
+//!   [`frr`], [`junos`], [`slow`]: those there are.
 //! - [`round()`]: reads back, decides, applies, reads back; [`quick`] where it must be soon.
 
 pub mod aging;
@@ -19,6 +19,7 @@ pub mod device;
 pub mod error;
 pub mod frr;
 pub mod iprule;
+pub mod junos;
 pub mod life;
 pub mod live;
 pub mod matching;

@@ -3,6 +3,7 @@
 
 use crate::bed::{Bed, settings};
 use crate::frr::FrrLab;
+use crate::junos::JunosLab;
 use crate::labs::{IpRuleLab, Lab, MemoryLab, NftLab, PlainLab, SlowLab};
 use crate::liar::{Liar, Lie};
 use crate::matches::{both, entry, flow, host, name, net, target, tuple, tuple6};
@@ -373,3 +374,4 @@ conforms!(nft, super::NftLab);
 conforms!(slow, super::SlowLab);
 conforms!(openflow, super::OvsLab);
 conforms!(frr, super::FrrLab);
+conforms!(junos, super::JunosLab);

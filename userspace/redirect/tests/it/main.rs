@@ -11,6 +11,7 @@ mod bed;
 mod conformance;
 mod controller;
 mod frr;
+mod junos;
 mod labs;
 mod liar;
 mod matches;
