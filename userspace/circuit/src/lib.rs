@@ -10,7 +10,8 @@
 //!
 //! And what does I/O:
 //! - [`circuits`]: the trait of all providers. [`driver`]: drives a book with one.
-//! - [`clock`], [`counters`], [`error`]: what they share.
+//! - [`nsi`]: NSI CS 2.1.
+//! - [`http`], [`xml`], [`clock`], [`counters`], [`error`]: what they share.
 
 pub mod book;
 pub mod budget;
@@ -19,9 +20,11 @@ pub mod clock;
 pub mod counters;
 pub mod driver;
 pub mod error;
+pub mod http;
 pub mod life;
 pub mod lsps;
 pub mod manner;
+pub mod nsi;
 pub mod path;
 pub mod plan;
 pub mod pool;
@@ -29,3 +32,4 @@ mod reconcile;
 pub mod request;
 pub mod time;
 pub mod topology;
+pub mod xml;
