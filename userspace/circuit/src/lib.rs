@@ -10,7 +10,7 @@
 //!
 //! And what does I/O:
 //! - [`circuits`]: the trait of all providers. [`driver`]: drives a book with one.
-//! - [`nsi`]: NSI CS 2.1.
+//! - [`nsi`]: NSI CS 2.1. [`oscars`]: OSCARS 1.x.
 //! - [`http`], [`xml`], [`clock`], [`counters`], [`error`]: what they share.
 
 pub mod book;
@@ -25,6 +25,7 @@ pub mod life;
 pub mod lsps;
 pub mod manner;
 pub mod nsi;
+pub mod oscars;
 pub mod path;
 pub mod plan;
 pub mod pool;

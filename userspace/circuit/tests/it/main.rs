@@ -12,5 +12,7 @@ mod golden;
 mod grpc;
 mod nsi;
 mod nsi_mock;
+mod oscars;
+mod oscars_mock;
 mod plain;
 mod restart;
