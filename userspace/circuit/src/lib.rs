@@ -10,7 +10,7 @@
 //!
 //! And what does I/O:
 //! - [`circuits`]: the trait of all providers. [`driver`]: drives a book with one.
-//! - [`nsi`]: NSI CS 2.1. [`oscars`]: OSCARS 1.x.
+//! - [`local`]: static MPLS paths of Linux routers. [`nsi`]: NSI CS 2.1. [`oscars`]: OSCARS 1.x.
 //! - [`http`], [`xml`], [`clock`], [`counters`], [`error`]: what they share.
 
 pub mod book;
@@ -22,6 +22,7 @@ pub mod driver;
 pub mod error;
 pub mod http;
 pub mod life;
+pub mod local;
 pub mod lsps;
 pub mod manner;
 pub mod nsi;

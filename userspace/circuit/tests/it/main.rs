@@ -7,9 +7,12 @@
     reason = "the lint spares test functions, not the helpers between them"
 )]
 
+mod agent;
 mod golden;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod local;
+mod lsp_lab;
 mod nsi;
 mod nsi_mock;
 mod oscars;
