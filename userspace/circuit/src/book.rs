@@ -124,12 +124,22 @@ pub struct Book {
     pub(crate) wants: BTreeMap<Key, Want>,
     pub(crate) entries: BTreeMap<Name, Entry>,
     lost: Lost,
+    steps: Vec<(Name, Step)>,
 }
+
+/// Most steps kept for who asks.
+const STEPS: usize = 4096;
 
 impl Book {
     /// None.
     pub fn new(manner: Manner) -> Self {
-        Self { manner, wants: BTreeMap::new(), entries: BTreeMap::new(), lost: Lost::default() }
+        Self {
+            manner,
+            wants: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            lost: Lost::default(),
+            steps: Vec::new(),
+        }
     }
 
     /// The whole set of pairs wanted offline, rate-unlimited: FAM's LSPs. Pairs that were in it and
@@ -207,6 +217,11 @@ impl Book {
         &self.entries
     }
 
+    /// What changed since the last call, by whatever was heard or not heard in time.
+    pub fn steps(&mut self) -> Vec<(Name, Step)> {
+        std::mem::take(&mut self.steps)
+    }
+
     /// What fell off.
     pub fn lost(&self) -> Lost {
         self.lost
@@ -247,6 +262,9 @@ impl Book {
         let Some(entry) = self.entries.get(name) else { return };
         let key = entry.key();
         for step in steps {
+            if self.steps.len() < STEPS {
+                self.steps.push((name.clone(), *step));
+            }
             match step.to {
                 State::Failed => {
                     if let Some(want) = self.wants.get_mut(&key) {

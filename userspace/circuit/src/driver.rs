@@ -39,7 +39,6 @@ pub struct Driver {
     listing: bool,
     /// The provider has told once what it has.
     listed: bool,
-    steps: Vec<(Name, Step)>,
     said: Vec<String>,
     foreign: Vec<Id>,
     /// Given back lately, and when: a list asked for before may still have them.
@@ -59,7 +58,6 @@ impl Driver {
             list_at: At(0),
             listing: false,
             listed: false,
-            steps: Vec::new(),
             said: Vec::new(),
             foreign: Vec::new(),
             gone: VecDeque::new(),
@@ -101,7 +99,7 @@ impl Driver {
                 });
             }
         }
-        std::mem::take(&mut self.steps)
+        self.book.steps()
     }
 
     /// Waits until a call has ended, or for `ms`.
@@ -193,8 +191,7 @@ impl Driver {
     }
 
     fn hear(&mut self, name: &Name, event: Event) {
-        let steps = self.book.hear(name, event, now());
-        self.steps.extend(steps.into_iter().map(|step| (name.clone(), step)));
+        self.book.hear(name, event, now());
     }
 }
 

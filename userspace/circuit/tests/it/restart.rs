@@ -67,6 +67,11 @@ async fn killed_after_any_request() {
         second.book.offline(&wanted).unwrap();
         let both = |driver: &Driver| {
             up(driver) == 2
+                && driver
+                    .book
+                    .entries()
+                    .values()
+                    .all(|entry| wanted.contains(&entry.request.name.pair()))
                 && driver.book.entries().len() == 2
                 && mock.connections(false).len() == 2
         };
