@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +11,7 @@ use std::thread;
 
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::{UInt32Type, UInt64Type};
-use arrow_array::{Array, BooleanArray, RecordBatch, StringViewArray};
+use arrow_array::{BooleanArray, PrimitiveArray, RecordBatch};
 use arrow_schema::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -21,13 +20,13 @@ use parquet::arrow::arrow_reader::{
 };
 use telesteer_fam::{Reading, Record};
 
+use crate::networks::Networks;
 use crate::notes::Notes;
 use crate::pages;
 use crate::pick::Pick;
-use crate::rows::{Ends, Rows, addr, number, text, value};
+use crate::rows::{ENDS, Ends, Rows, number, value};
 use crate::stored::Stored;
 use crate::tally::Tally;
-use crate::text::Networks;
 use crate::totals::{Days, rate};
 use crate::{Error, Run};
 
@@ -95,7 +94,7 @@ pub fn rows<P: Send>(
         let builder = open(&piece, meta).map_err(|reason| piece.error(reason))?;
         let known = networks.as_ref().map(|_| Arc::new(Mutex::new(Known::default())));
         let mut columns = run.fields.columns(run.assumed);
-        columns.retain(|name| known.is_none() || !["src", "dst"].contains(name));
+        columns.retain(|name| known.is_none() || !ENDS.contains(name));
         let projection = mask(&builder, &columns);
         let networks = networks.as_ref().zip(known.as_ref());
         let filters = filters(&builder, pick, floor, networks);
@@ -242,7 +241,7 @@ fn filters(
         let on = mask(builder, &["octets"]);
         filters.push(Box::new(ArrowPredicateFn::new(on, move |batch| {
             let octets = column::<UInt64Type>(&batch, "octets")?;
-            Ok(bits(octets.values().iter().map(|octets| *octets >= floor)))
+            Ok(BooleanArray::from_unary(&octets, |octets| octets >= floor))
         })));
     }
     // The floor is all there is to it where no row stands for more than itself.
@@ -267,53 +266,45 @@ fn filters(
     }
     if let Some(((src, dst), known)) = networks {
         let (networks, keep) = (src.clone(), Arc::clone(known));
-        filters.push(Box::new(ArrowPredicateFn::new(mask(builder, &["src"]), move |batch| {
-            let addrs = text(&batch, "src").map_err(ArrowError::SchemaError)?;
-            lock(&keep).src(&networks, &addrs).map_err(ArrowError::ParseError)
+        filters.push(Box::new(ArrowPredicateFn::new(mask(builder, &ENDS[..2]), move |batch| {
+            Ok(lock(&keep).src(&networks, &half(&batch, 0)?, &half(&batch, 1)?))
         })));
         let (networks, keep) = (dst.clone(), Arc::clone(known));
-        filters.push(Box::new(ArrowPredicateFn::new(mask(builder, &["dst"]), move |batch| {
-            let addrs = text(&batch, "dst").map_err(ArrowError::SchemaError)?;
-            lock(&keep).dst(&networks, &addrs).map_err(ArrowError::ParseError)
+        filters.push(Box::new(ArrowPredicateFn::new(mask(builder, &ENDS[2..]), move |batch| {
+            let kept = lock(&keep).dst(&networks, &half(&batch, 2)?, &half(&batch, 3)?);
+            kept.map_err(ArrowError::ParseError)
         })));
     }
     RowFilter::new(filters)
 }
 
-/// Addresses of a row group that the filters have seen already: text costs most, and is read once.
+/// Addresses of a row group that the filters have seen already, so that they are read once.
 #[derive(Debug, Default)]
 struct Known {
     /// Sources of the rows that the first filter left, those first that the second has not seen.
-    src: VecDeque<IpAddr>,
+    src: VecDeque<(u64, u64)>,
     /// Both ends of the rows that both left, in order.
     ends: Vec<Ends>,
 }
 
+/// Half of the addresses of a batch.
+type Half = PrimitiveArray<UInt64Type>;
+
 impl Known {
     /// Which rows have a source in the networks.
-    fn src(
-        &mut self,
-        networks: &Networks,
-        addrs: &StringViewArray,
-    ) -> Result<BooleanArray, String> {
-        let rows = bits((0..addrs.len()).map(|row| networks.have(addrs.value(row))));
-        for row in rows.values().set_indices() {
-            self.src.push_back(addr(addrs, row, "src")?);
-        }
-        Ok(rows)
+    fn src(&mut self, networks: &Networks, hi: &Half, lo: &Half) -> BooleanArray {
+        let rows = BooleanArray::from_binary(hi, lo, |hi, lo| networks.have(hi, lo));
+        self.src.extend(rows.values().set_indices().map(|row| (hi.value(row), lo.value(row))));
+        rows
     }
 
     /// Which of those that are left have a destination there.
-    fn dst(
-        &mut self,
-        networks: &Networks,
-        addrs: &StringViewArray,
-    ) -> Result<BooleanArray, String> {
-        let rows = bits((0..addrs.len()).map(|row| networks.have(addrs.value(row))));
-        for row in 0..addrs.len() {
-            let src = self.src.pop_front().ok_or("more destinations than sources")?;
-            if rows.value(row) {
-                self.ends.push((src, addr(addrs, row, "dst")?));
+    fn dst(&mut self, networks: &Networks, hi: &Half, lo: &Half) -> Result<BooleanArray, String> {
+        let rows = BooleanArray::from_binary(hi, lo, |hi, lo| networks.have(hi, lo));
+        for (row, kept) in rows.values().iter().enumerate() {
+            let (src_hi, src_lo) = self.src.pop_front().ok_or("more destinations than sources")?;
+            if kept {
+                self.ends.push([src_hi, src_lo, hi.value(row), lo.value(row)]);
             }
         }
         Ok(rows)
@@ -327,8 +318,13 @@ fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
 fn column<T: arrow_array::ArrowPrimitiveType>(
     batch: &RecordBatch,
     name: &str,
-) -> Result<arrow_array::PrimitiveArray<T>, ArrowError> {
+) -> Result<PrimitiveArray<T>, ArrowError> {
     number(batch, name).map_err(ArrowError::SchemaError)
+}
+
+/// A column of [`ENDS`].
+fn half(batch: &RecordBatch, which: usize) -> Result<Half, ArrowError> {
+    column::<UInt64Type>(batch, ENDS[which])
 }
 
 fn bits(rows: impl ExactSizeIterator<Item = bool>) -> BooleanArray {

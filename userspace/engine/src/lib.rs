@@ -14,6 +14,7 @@
 //! - `sql` (feature `sql`): DataFusion in this process, or on a Ballista cluster.
 
 pub mod bare;
+mod networks;
 pub mod notes;
 mod pages;
 pub mod pick;
@@ -24,7 +25,6 @@ pub mod stored;
 mod tally;
 #[cfg(test)]
 mod testing;
-mod text;
 pub mod totals;
 
 pub use pick::Pick;

@@ -69,6 +69,15 @@ impl Pick {
         Self::Between(between)
     }
 
+    /// Whether the record is between these, if they are what is picked by.
+    #[cfg(feature = "sql")]
+    pub(crate) fn between(&self, record: &telesteer_fam::Record) -> bool {
+        match self {
+            Self::Between(between) => between.src(record.key.src) && between.dst(record.key.dst),
+            Self::All | Self::Above { .. } => true,
+        }
+    }
+
     /// The fewest octets of a row that may be above, if rows tell N up to `highest`: what a column's
     /// statistics can be held against. 0 if everything may be.
     pub fn floor(&self, highest: u64) -> u64 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Rows of [`crate::stored::COLUMNS`] as records.
+//! Rows of [`telesteer_flowfile::COLUMNS`] as records.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -8,6 +8,7 @@ use arrow_array::types::{Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Typ
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringViewArray};
 use arrow_schema::DataType;
 use telesteer_fam::{FiveTuple, Record};
+use telesteer_flowfile::halves;
 
 use crate::totals::{Assumed, rate};
 
@@ -31,8 +32,8 @@ impl Fields {
 
     /// The columns to read.
     pub(crate) fn columns(self, assumed: &Assumed) -> Vec<&'static str> {
-        let mut columns = vec!["src", "dst", "first_ns", "last_ns", "octets"];
-        columns.extend(["sampling", "sampling_taken"]);
+        let mut columns = ENDS.to_vec();
+        columns.extend(["first_ns", "last_ns", "octets", "sampling", "sampling_taken"]);
         if self.transport {
             columns.extend(["proto", "src_port", "dst_port"]);
         }
@@ -48,8 +49,10 @@ impl Fields {
     }
 }
 
-/// Source and destination of a row.
-pub(crate) type Ends = (IpAddr, IpAddr);
+/// The columns of a row's ends, and what they have: source and destination, of each the upper and the
+/// lower half.
+pub(crate) const ENDS: [&str; 4] = ["src_hi", "src_lo", "dst_hi", "dst_lo"];
+pub(crate) type Ends = [u64; 4];
 
 /// A batch with the columns of [`Fields`], in any order.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ pub struct Rows {
     first: PrimitiveArray<Int64Type>,
     last: PrimitiveArray<Int64Type>,
     /// Nothing if they are known from elsewhere.
-    ends: Option<[StringViewArray; 2]>,
+    ends: Option<[PrimitiveArray<UInt64Type>; 4]>,
     transport: Option<(PrimitiveArray<UInt8Type>, [PrimitiveArray<UInt16Type>; 2])>,
     way: Option<([PrimitiveArray<UInt32Type>; 2], StringViewArray)>,
     octets: PrimitiveArray<UInt64Type>,
@@ -70,7 +73,8 @@ impl Rows {
     /// The columns; text may be of either Arrow type. Fails with the name of one that is missing or
     /// of another type.
     pub fn of(batch: &RecordBatch, fields: Fields) -> Result<Self, String> {
-        let ends = [text(batch, "src")?, text(batch, "dst")?];
+        let [src_hi, src_lo, dst_hi, dst_lo] = ENDS.map(|name| number(batch, name));
+        let ends = [src_hi?, src_lo?, dst_hi?, dst_lo?];
         Ok(Self { ends: Some(ends), ..Self::without_ends(batch, fields)? })
     }
 
@@ -107,15 +111,14 @@ impl Rows {
 
     /// The record of a row; the error names what is none.
     pub fn record(&self, row: usize, assumed: &Assumed) -> Result<Record, String> {
-        let [src, dst] = self.ends.as_ref().ok_or("nobody knows its ends")?;
-        let ends = (addr(src, row, "src")?, addr(dst, row, "dst")?);
-        self.record_between(ends, row, assumed)
+        let ends = self.ends.as_ref().ok_or("nobody knows its ends")?;
+        self.record_between(ends.each_ref().map(|half| half.value(row)), row, assumed)
     }
 
     /// The same between these.
     pub(crate) fn record_between(
         &self,
-        (src, dst): Ends,
+        [src_hi, src_lo, dst_hi, dst_lo]: Ends,
         row: usize,
         assumed: &Assumed,
     ) -> Result<Record, String> {
@@ -142,6 +145,7 @@ impl Rows {
             Some((tos, packets)) => (tos.value(row), packets.value(row)),
             None => (0, 0),
         };
+        let (src, dst) = (halves::addr(src_hi, src_lo), halves::addr(dst_hi, dst_lo));
         Ok(Record {
             exporter,
             first: self.first.value(row),

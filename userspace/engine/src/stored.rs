@@ -11,52 +11,20 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
-use arrow_array::{
-    ArrayRef, RecordBatch,
-    builder::{
-        Int64Builder, StringBuilder, UInt8Builder, UInt16Builder, UInt32Builder, UInt64Builder,
-    },
-};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
+use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::Result as Outcome;
 use parquet::file::metadata::PageIndexPolicy;
-use parquet::file::properties::WriterProperties;
-use telesteer_fam::Record;
+use telesteer_fam::time::SECOND;
+use telesteer_fam::{Ns, Record};
+use telesteer_flowfile::layout::WRITER;
+use telesteer_flowfile::{COLUMNS, Row};
 
-/// What `created_by` begins with in files whose values were checked by their writer.
-const WRITER: &str = "telesteer ";
-/// Rows of a row group and of a page of it, and octets of a dictionary, as the collector has them.
-const GROUP: usize = 512 << 10;
-const PAGE: usize = 4096;
-const DICTIONARY: usize = 64 << 10;
-/// Columns of numbers that hardly come again, as the collector has them.
-const NUMBERS: [&str; 4] = ["first_ns", "last_ns", "octets", "packets"];
-/// Rows turned into columns at a time.
-const BATCH: usize = 4096;
-
-/// Name, type, and whether a row may be without it: of `docs/parquet.md`, what the analysis reads.
-pub const COLUMNS: [(&str, DataType, bool); 16] = [
-    ("exporter", DataType::Utf8, false),
-    ("first_ns", DataType::Int64, false),
-    ("last_ns", DataType::Int64, false),
-    ("src", DataType::Utf8, false),
-    ("dst", DataType::Utf8, false),
-    ("proto", DataType::UInt8, false),
-    ("src_port", DataType::UInt16, false),
-    ("dst_port", DataType::UInt16, false),
-    ("in_if", DataType::UInt32, false),
-    ("out_if", DataType::UInt32, false),
-    ("bgp_next_hop", DataType::Utf8, true),
-    ("tos", DataType::UInt8, false),
-    ("octets", DataType::UInt64, false),
-    ("packets", DataType::UInt64, false),
-    ("sampling", DataType::UInt32, true),
-    ("sampling_taken", DataType::UInt32, true),
-];
+/// Columns without which a record is one; of all others an engine takes no null.
+const NULLS: [&str; 3] = ["bgp_next_hop", "sampling", "sampling_taken"];
+/// What the version column of a record says that no collector stored: IPFIX.
+const VERSION: u8 = 10;
 
 /// A file an engine may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +61,12 @@ fn footer(path: &Path, index: PageIndexPolicy) -> Result<(Stored, ArrowReaderMet
     if !about.created_by().is_some_and(|by| by.starts_with(WRITER)) {
         return Err("another program made it".to_owned());
     }
-    for (name, kind, null) in &COLUMNS {
+    for (name, kind, _) in &COLUMNS {
         let field = meta.schema().column_with_name(name).map(|(_, field)| field);
         if field.is_none_or(|field| field.data_type() != kind) {
             return Err(format!("column {name} is not {kind}"));
         }
-        if !null && nulls(&meta, name).map_err(|error| error.to_string())? {
+        if !NULLS.contains(name) && nulls(&meta, name).map_err(|error| error.to_string())? {
             return Err(format!("column {name} has nulls"));
         }
     }
@@ -152,117 +120,54 @@ fn highest(meta: &ArrowReaderMetadata) -> Outcome<u64> {
     Ok(maxes.iter().enumerate().map(of_group).max().unwrap_or(0))
 }
 
-/// Writes records as such a file. Values are written as they are; the reader of [`COLUMNS`] takes
-/// them for checked.
-pub struct Writer {
-    out: ArrowWriter<File>,
-    columns: Columns,
-    schema: SchemaRef,
+/// A record as it is stored where no collector did it: domain and instance are 0, it was exported in
+/// the second after its end.
+pub fn row(record: &Record) -> Row {
+    Row {
+        exporter: record.exporter,
+        first_ns: record.first,
+        last_ns: record.last,
+        src: record.key.src,
+        dst: record.key.dst,
+        proto: Some(record.key.proto),
+        src_port: record.key.src_port,
+        dst_port: record.key.dst_port,
+        in_if: record.in_if,
+        out_if: record.out_if,
+        bgp_next_hop: record.next_hop,
+        tos: record.tos,
+        octets: record.octets,
+        packets: record.packets,
+        sampling: record.sampling.map(|sampling| sampling.ratio()),
+        domain: 0,
+        version: VERSION,
+        export_s: export_s(record.last),
+        instance: 0,
+    }
 }
+
+/// The second of a message whose latest record ended then.
+pub fn export_s(last: Ns) -> i64 {
+    last.div_euclid(SECOND) + i64::from(last.rem_euclid(SECOND) > 0)
+}
+
+/// Writes records as such a file.
+pub struct Writer(telesteer_flowfile::Writer<File>);
 
 impl Writer {
     /// Makes the file; one that exists is replaced.
     pub fn create(path: &Path) -> Outcome<Self> {
-        let schema = COLUMNS.map(|(name, kind, null)| Field::new(name, kind, null));
-        let schema = Arc::new(Schema::new(schema.to_vec()));
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(GROUP))
-            .set_data_page_row_count_limit(PAGE)
-            .set_dictionary_page_size_limit(DICTIONARY)
-            .set_created_by(concat!("telesteer ", env!("CARGO_PKG_VERSION")).to_owned());
-        for name in NUMBERS {
-            properties = properties
-                .set_column_dictionary_enabled(name.into(), false)
-                .set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
-        }
-        let properties = properties.build();
-        let out = ArrowWriter::try_new(File::create(path)?, Arc::clone(&schema), Some(properties))?;
-        Ok(Self { out, columns: Columns::default(), schema })
+        telesteer_flowfile::Writer::new(File::create(path)?).map(Self)
     }
 
     /// Adds a record.
     pub fn write(&mut self, record: &Record) -> Outcome<()> {
-        self.columns.push(record);
-        if self.columns.rows >= BATCH { self.flush() } else { Ok(()) }
+        self.0.push(&row(record))
     }
 
     /// Ends the file.
-    pub fn close(mut self) -> Outcome<()> {
-        self.flush()?;
-        self.out.close().map(|_| ())
-    }
-
-    fn flush(&mut self) -> Outcome<()> {
-        let columns = self.columns.take();
-        self.out.write(&RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
-    }
-}
-
-/// One builder a column.
-#[derive(Debug, Default)]
-struct Columns {
-    rows: usize,
-    exporter: StringBuilder,
-    first_ns: Int64Builder,
-    last_ns: Int64Builder,
-    src: StringBuilder,
-    dst: StringBuilder,
-    proto: UInt8Builder,
-    src_port: UInt16Builder,
-    dst_port: UInt16Builder,
-    in_if: UInt32Builder,
-    out_if: UInt32Builder,
-    bgp_next_hop: StringBuilder,
-    tos: UInt8Builder,
-    octets: UInt64Builder,
-    packets: UInt64Builder,
-    sampling: UInt32Builder,
-    sampling_taken: UInt32Builder,
-}
-
-impl Columns {
-    fn push(&mut self, record: &Record) {
-        self.rows += 1;
-        self.exporter.append_value(record.exporter.to_string());
-        self.first_ns.append_value(record.first);
-        self.last_ns.append_value(record.last);
-        self.src.append_value(record.key.src.to_string());
-        self.dst.append_value(record.key.dst.to_string());
-        self.proto.append_value(record.key.proto);
-        self.src_port.append_value(record.key.src_port);
-        self.dst_port.append_value(record.key.dst_port);
-        self.in_if.append_value(record.in_if);
-        self.out_if.append_value(record.out_if);
-        self.bgp_next_hop.append_option(record.next_hop.map(|hop| hop.to_string()));
-        self.tos.append_value(record.tos);
-        self.octets.append_value(record.octets);
-        self.packets.append_value(record.packets);
-        let rate = record.sampling.map(|sampling| sampling.ratio());
-        self.sampling.append_option(rate.map(|(observed, _)| observed));
-        self.sampling_taken.append_option(rate.map(|(_, taken)| taken));
-    }
-
-    fn take(&mut self) -> Vec<ArrayRef> {
-        self.rows = 0;
-        vec![
-            Arc::new(self.exporter.finish()),
-            Arc::new(self.first_ns.finish()),
-            Arc::new(self.last_ns.finish()),
-            Arc::new(self.src.finish()),
-            Arc::new(self.dst.finish()),
-            Arc::new(self.proto.finish()),
-            Arc::new(self.src_port.finish()),
-            Arc::new(self.dst_port.finish()),
-            Arc::new(self.in_if.finish()),
-            Arc::new(self.out_if.finish()),
-            Arc::new(self.bgp_next_hop.finish()),
-            Arc::new(self.tos.finish()),
-            Arc::new(self.octets.finish()),
-            Arc::new(self.packets.finish()),
-            Arc::new(self.sampling.finish()),
-            Arc::new(self.sampling_taken.finish()),
-        ]
+    pub fn close(self) -> Outcome<()> {
+        self.0.finish().map(|_| ())
     }
 }
 

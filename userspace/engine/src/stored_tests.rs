@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::testing::record;
+use arrow_array::{ArrayRef, RecordBatch};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use telesteer_fam::Sampling;
 
 fn write(path: &Path, records: &[Record]) {
@@ -31,7 +34,8 @@ fn what_is_written_is_taken() {
 fn what_nobody_checked_is_not_taken() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.parquet");
-    let fields = || COLUMNS.map(|(name, kind, null)| Field::new(name, kind, null)).to_vec();
+    let field = |(name, kind, _)| Field::new(name, kind, NULLS.contains(&name));
+    let fields = || COLUMNS.map(field).to_vec();
     let batch = |fields: Vec<Field>, nulls: bool| {
         let columns = fields.iter().map(|field| {
             let none = arrow_array::new_null_array(field.data_type(), 1);
@@ -73,6 +77,9 @@ fn what_nobody_checked_is_not_taken() {
     nullable[5] = Field::new("proto", DataType::UInt8, true);
     let error = store(&batch(nullable, false), "telesteer 0.1.0").unwrap_err();
     assert!(error.contains("proto has nulls"), "{error}");
+    let without = fields().into_iter().filter(|field| field.name() != "dst_lo");
+    let error = store(&batch(without.collect(), false), "telesteer 0.1.0").unwrap_err();
+    assert!(error.contains("dst_lo"), "{error}");
     fs_truncate(&path);
     look(&path).unwrap_err();
     look(&dir.path().join("missing")).unwrap_err();
@@ -81,4 +88,9 @@ fn what_nobody_checked_is_not_taken() {
 fn fs_truncate(path: &Path) {
     let length = path.metadata().unwrap().len();
     File::options().write(true).open(path).unwrap().set_len(length - 9).unwrap();
+}
+
+#[test]
+fn export_is_never_before_the_last_packet() {
+    assert_eq!([0, 1, SECOND, SECOND + 1].map(export_s), [0, 1, 1, 2]);
 }

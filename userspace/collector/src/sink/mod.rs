@@ -7,18 +7,17 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `schema`, `columns` | [`Row`]s as columns; `docs/parquet.md` explains them |
+//! | `row` | [`Row`]s as they are stored; `docs/parquet.md` explains them |
 //! | `partition` | hours, and when their files are closed |
 //! | `place`, `store` | where the files go, and trying again |
 //!
 //! One number bounds the memory: the rows that have been taken and are not stored yet, wherever they
 //! are. Beyond it rows are counted as lost, and nobody waits: readers never do.
 
-mod columns;
 mod complaints;
 mod partition;
 mod place;
-pub mod schema;
+mod row;
 mod store;
 
 use std::{

@@ -16,25 +16,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use parquet::{
-    arrow::ArrowWriter,
-    basic::{Compression, Encoding, ZstdLevel},
-    errors::ParquetError,
-    file::properties::WriterProperties,
-};
+use parquet::errors::ParquetError;
+use telesteer_flowfile::Writer;
 
-use super::{Row, columns::Columns, schema::schema};
-
-/// Rows turned into columns at a time.
-const BATCH: usize = 4096;
-/// Rows of a row group: what a reader holds at a time.
-const GROUP: usize = 512 << 10;
-/// Rows of a page: what a reader decodes for the sake of one row.
-const PAGE: usize = 4096;
-/// Octets of a dictionary: whoever reads one row reads all of it.
-const DICTIONARY: usize = 64 << 10;
-/// Columns of numbers that hardly come again: a dictionary would hold each once, and be read whole.
-const NUMBERS: [&str; 4] = ["first_ns", "last_ns", "octets", "packets"];
+use super::{Row, row::stored};
 
 const HOUR_S: u64 = 3600;
 
@@ -104,8 +89,7 @@ pub(super) struct Closed {
 }
 
 struct Partition {
-    columns: Columns,
-    writer: Result<ArrowWriter<Vec<u8>>, ParquetError>,
+    writer: Result<Writer<Vec<u8>>, ParquetError>,
     rows: usize,
     last_row: Duration,
     close_at: Duration,
@@ -113,45 +97,21 @@ struct Partition {
 
 impl Partition {
     fn new(now: Duration, close_at: Duration) -> Self {
-        let level = ZstdLevel::default();
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(GROUP))
-            .set_data_page_row_count_limit(PAGE)
-            .set_dictionary_page_size_limit(DICTIONARY)
-            .set_created_by(concat!("telesteer ", env!("CARGO_PKG_VERSION")).to_owned());
-        for name in NUMBERS {
-            properties = properties
-                .set_column_dictionary_enabled(name.into(), false)
-                .set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
-        }
-        let writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties.build()));
-        Self { columns: Columns::default(), writer, rows: 0, last_row: now, close_at }
+        Self { writer: Writer::new(Vec::new()), rows: 0, last_row: now, close_at }
     }
 
     fn push(&mut self, row: &Row, instance: u64, now: Duration) {
-        self.columns.push(row, instance);
         self.rows += 1;
         self.last_row = now;
-        if self.columns.len() >= BATCH {
-            self.encode();
-        }
-    }
-
-    fn encode(&mut self) {
-        let batch = self.columns.take();
         if let Ok(writer) = &mut self.writer
-            && let Err(error) = batch.map_err(ParquetError::from).and_then(|b| writer.write(&b))
+            && let Err(error) = writer.push(&stored(row, instance))
         {
             self.writer = Err(error);
         }
     }
 
-    fn close(mut self, hour: Hour) -> Closed {
-        if self.columns.len() > 0 {
-            self.encode();
-        }
-        Closed { hour, rows: self.rows, file: self.writer.and_then(ArrowWriter::into_inner) }
+    fn close(self, hour: Hour) -> Closed {
+        Closed { hour, rows: self.rows, file: self.writer.and_then(Writer::finish) }
     }
 }
 

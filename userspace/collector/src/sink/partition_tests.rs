@@ -112,7 +112,7 @@ fn bounds_close_partitions() {
 
 #[test]
 fn large_partitions_are_whole() {
-    let rows = 2 * BATCH + 1;
+    let rows = 2 * telesteer_flowfile::layout::BATCH + 1;
     let mut table = table(rows, usize::MAX, 1);
     assert_eq!(add(&mut table, &vec![3; rows], 0), [(3, rows)]);
 }

@@ -92,7 +92,10 @@ impl Engine {
         self.query(run, &question, |batch| {
             let rows = Rows::of(batch, run.fields)?;
             for row in 0..batch.num_rows() {
-                observe(&rows.record(row, run.assumed)?);
+                let record = rows.record(row, run.assumed)?;
+                if pick.between(&record) {
+                    observe(&record);
+                }
             }
             Ok(())
         })

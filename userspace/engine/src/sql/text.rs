@@ -2,14 +2,16 @@
 //! Passes as SQL.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use telesteer_fam::reading::{Exporters, Reading, Threshold};
 use telesteer_fam::time::{SECOND, Step};
 use telesteer_fam::{Ns, Width};
+use telesteer_flowfile::halves;
 
 use super::TABLE;
 use crate::Run;
+use crate::networks::masks;
 use crate::pick::Pick;
 
 /// Longest piece of time that lies in one day whatever the zone's whole hours are.
@@ -46,86 +48,47 @@ pub(super) fn condition(pick: &Pick, highest: u64) -> String {
     }
 }
 
-/// Whether the address in a column lies in one of the networks, as SQL over its text.
+/// Whether an address, as the two numbers of its columns, lies in one of the networks. IPv6 networks
+/// longer than 64 bits are asked for by each half alone, which takes a little too much.
 fn within(column: &str, networks: &BTreeSet<IpAddr>, width: Width) -> String {
-    let list = |keys: Vec<String>| match keys.is_empty() {
-        true => "false".to_owned(),
-        false => format!(" IN ('{}')", keys.join("', '")),
-    };
-    let v4: Vec<String> = networks
-        .iter()
-        .filter(|addr| addr.is_ipv4())
-        .map(|addr| v4_key(&addr.to_string(), width.v4))
-        .collect();
-    let v6: Vec<String> = networks
-        .iter()
-        .filter_map(|addr| match addr {
-            IpAddr::V6(addr) => Some(v6_key(*addr, width.v6)),
-            IpAddr::V4(_) => None,
-        })
-        .collect();
-    let has = |expression: String, keys: Vec<String>| match list(keys) {
-        none if none == "false" => none,
-        list => expression + &list,
-    };
-    let v4 = has(v4_expression(column, width.v4), v4);
-    let v6 = has(v6_expression(column, width.v6), v6);
-    // IPv6 with dots is IPv4 in other clothes: all of it is taken.
-    format!(
-        "(CASE WHEN strpos({column}, ':') = 0 THEN {v4} \
-         WHEN strpos({column}, '.') > 0 THEN true ELSE {v6} END)"
-    )
-}
-
-/// The text of an address up to and with the dot that ends its network.
-fn v4_key(text: &str, bits: u8) -> String {
-    match bits / 8 {
-        4.. => text.to_owned(),
-        octets => text.split_inclusive('.').take(usize::from(octets)).collect(),
-    }
-}
-
-fn v4_expression(column: &str, bits: u8) -> String {
-    let part = |number: u8| format!("split_part({column}, '.', {number})");
-    match bits / 8 {
-        4.. => column.to_owned(),
-        3 => format!("substr({column}, 1, length({column}) - length({}))", part(4)),
-        0 => "''".to_owned(),
-        octets => {
-            let parts: Vec<String> = (1..=octets).map(|number| part(number) + ", '.'").collect();
-            format!("concat({})", parts.join(", "))
+    let (v4_mask, (hi_mask, lo_mask)) = masks(width);
+    let (mut v4, mut hi, mut lo) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for network in networks {
+        let (upper, lower) = halves::of(*network);
+        if halves::is_v4(upper, lower) {
+            v4.insert(lower & v4_mask);
+        } else {
+            hi.insert(upper & hi_mask);
+            lo.insert(lower & lo_mask);
         }
     }
-}
-
-/// The first groups of an address, each with a colon.
-fn v6_key(addr: Ipv6Addr, bits: u8) -> String {
-    let groups = usize::from(bits / 16);
-    addr.segments().iter().take(groups).map(|group| format!("{group:x}:")).collect()
-}
-
-/// The same of a column: what `::` stands for is put in, then the groups are picked.
-fn v6_expression(column: &str, bits: u8) -> String {
-    let count = |text: &str| {
-        format!(
-            "(CASE WHEN {text} = '' THEN 0 \
-             ELSE length({text}) - length(replace({text}, ':', '')) + 1 END)"
-        )
-    };
-    let (left, right) =
-        (format!("split_part({column}, '::', 1)"), format!("split_part({column}, '::', 2)"));
-    let zeros = format!("repeat('0:', CAST(8 - {} - {} AS BIGINT))", count(&left), count(&right));
-    let whole = format!(
-        "(CASE WHEN strpos({column}, '::') = 0 THEN {column} WHEN {left} = '' \
-         THEN concat({zeros}, {right}) ELSE concat({left}, ':', {zeros}, {right}) END)"
-    );
-    match bits / 16 {
-        0 => "''".to_owned(),
-        groups => {
-            let part = |number: u8| format!("split_part({whole}, ':', {number}), ':'");
-            format!("concat({})", (1..=groups).map(part).collect::<Vec<_>>().join(", "))
-        }
+    let (upper, lower) = (format!("{column}_hi"), format!("{column}_lo"));
+    let v4 = one_of(&lower, v4_mask, &v4);
+    let mut v6 = one_of(&upper, hi_mask, &hi);
+    if lo_mask != 0 && !lo.is_empty() {
+        v6 = format!("{v6} AND {}", one_of(&lower, lo_mask, &lo));
     }
+    let (first, last) = (number(halves::V4), number(halves::V4 | u64::from(u32::MAX)));
+    let is_v4 = format!("{upper} = {} AND {lower} >= {first} AND {lower} <= {last}", number(0));
+    format!("(CASE WHEN {is_v4} THEN {v4} ELSE {v6} END)")
+}
+
+/// Whether the bits of a mask are one of these.
+fn one_of(column: &str, mask: u64, keys: &BTreeSet<u64>) -> String {
+    if keys.is_empty() {
+        return "false".to_owned();
+    }
+    let masked = match mask {
+        u64::MAX => column.to_owned(),
+        mask => format!("({column} & {})", number(mask)),
+    };
+    let keys: Vec<String> = keys.iter().map(|key| number(*key)).collect();
+    format!("{masked} IN ({})", keys.join(", "))
+}
+
+/// A number of the type that the columns have: as text, for SQL's own numbers end at 2^63.
+fn number(number: u64) -> String {
+    format!("arrow_cast('{number}', 'UInt64')")
 }
 
 /// The question of totals: rows by what decides them all alike.

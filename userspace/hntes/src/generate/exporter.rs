@@ -2,9 +2,9 @@
 //! One exporter: its sequence numbers, its templates again and again, and the message it is filling.
 
 use crate::generate::message::Message;
-use crate::generate::parquet::export_s;
 use anyhow::{Context, Result};
 use std::net::IpAddr;
+use telesteer_engine::stored::export_s;
 use telesteer_fam::{Ns, Record, Sampling};
 
 /// Messages of flows after which templates and options are sent again. Over UDP nobody knows whether

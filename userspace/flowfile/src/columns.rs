@@ -13,11 +13,11 @@ use arrow_array::{
 };
 use arrow_schema::ArrowError;
 
-use super::{Row, schema::schema};
+use crate::{Row, halves, schema::schema};
 
 /// One builder a column, in the order of the schema.
 #[derive(Debug, Default)]
-pub(super) struct Columns {
+pub struct Columns {
     rows: usize,
     exporter: StringBuilder,
     first_ns: Int64Builder,
@@ -39,21 +39,28 @@ pub(super) struct Columns {
     version: UInt8Builder,
     export_s: Int64Builder,
     instance: UInt64Builder,
+    /// Upper and lower half.
+    src_number: [UInt64Builder; 2],
+    dst_number: [UInt64Builder; 2],
 }
 
 impl Columns {
     /// Rows not taken out yet.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.rows
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
     /// Adds a row.
-    pub(super) fn push(&mut self, row: &Row, instance: u64) {
+    pub fn push(&mut self, row: &Row) {
         self.rows += 1;
         text(&mut self.exporter, row.exporter);
-        // Both are below 2^63.
-        self.first_ns.append_value(row.times.start_ns as i64);
-        self.last_ns.append_value(row.times.end_ns as i64);
+        self.first_ns.append_value(row.first_ns);
+        self.last_ns.append_value(row.last_ns);
         text(&mut self.src, row.src);
         text(&mut self.dst, row.dst);
         self.proto.append_option(row.proto);
@@ -61,7 +68,7 @@ impl Columns {
         self.dst_port.append_value(row.dst_port);
         self.in_if.append_value(row.in_if);
         self.out_if.append_value(row.out_if);
-        match row.next_hop {
+        match row.bgp_next_hop {
             Some(hop) => text(&mut self.bgp_next_hop, hop),
             None => self.bgp_next_hop.append_null(),
         }
@@ -72,13 +79,21 @@ impl Columns {
         self.sampling_taken.append_option(row.sampling.map(|(_, taken)| taken));
         self.domain.append_value(row.domain);
         self.version.append_value(row.version);
-        self.export_s.append_value(i64::from(row.export_s));
-        self.instance.append_value(instance);
+        self.export_s.append_value(row.export_s);
+        self.instance.append_value(row.instance);
+        number(&mut self.src_number, row.src);
+        number(&mut self.dst_number, row.dst);
     }
 
     /// Takes the rows out.
-    pub(super) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
+    ///
+    /// # Errors
+    ///
+    /// None that a caller could cause: the builders are those of the schema.
+    pub fn take(&mut self) -> Result<RecordBatch, ArrowError> {
         self.rows = 0;
+        let [src_hi, src_lo] = &mut self.src_number;
+        let [dst_hi, dst_lo] = &mut self.dst_number;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.exporter.finish()),
             Arc::new(self.first_ns.finish()),
@@ -100,6 +115,10 @@ impl Columns {
             Arc::new(self.version.finish()),
             Arc::new(self.export_s.finish()),
             Arc::new(self.instance.finish()),
+            Arc::new(src_hi.finish()),
+            Arc::new(src_lo.finish()),
+            Arc::new(dst_hi.finish()),
+            Arc::new(dst_lo.finish()),
         ];
         RecordBatch::try_new(schema(), columns)
     }
@@ -110,4 +129,10 @@ fn text(column: &mut StringBuilder, addr: IpAddr) {
     // Writing into a builder cannot fail.
     let _ = write!(column, "{addr}");
     column.append_value("");
+}
+
+fn number([hi_column, lo_column]: &mut [UInt64Builder; 2], addr: IpAddr) {
+    let (hi, lo) = halves::of(addr);
+    hi_column.append_value(hi);
+    lo_column.append_value(lo);
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The columns of a file. `docs/parquet.md` explains each; a test holds the two together, and
-//! another one does so for those who read the files.
+//! The columns of a file. `docs/parquet.md` explains each; a test holds the two together.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 /// Name, type, and whether a row may be without it.
-pub const COLUMNS: [(&str, DataType, bool); 20] = [
+pub const COLUMNS: [(&str, DataType, bool); 24] = [
     ("exporter", DataType::Utf8, false),
     ("first_ns", DataType::Int64, false),
     ("last_ns", DataType::Int64, false),
@@ -28,6 +27,10 @@ pub const COLUMNS: [(&str, DataType, bool); 20] = [
     ("version", DataType::UInt8, false),
     ("export_s", DataType::Int64, false),
     ("instance", DataType::UInt64, false),
+    ("src_hi", DataType::UInt64, false),
+    ("src_lo", DataType::UInt64, false),
+    ("dst_hi", DataType::UInt64, false),
+    ("dst_lo", DataType::UInt64, false),
 ];
 
 /// [`COLUMNS`] as a schema.
@@ -46,7 +49,7 @@ mod tests {
     /// The table of the document: `| name | type | …`, a type with `?` may be null.
     #[test]
     fn the_document_has_these_columns() {
-        let document = include_str!("../../../../docs/parquet.md");
+        let document = include_str!("../../../docs/parquet.md");
         let rows = document.lines().filter_map(|line| {
             let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
             Some((cells.next()?.trim_end_matches('`').to_owned(), cells.next()?.to_owned()))
