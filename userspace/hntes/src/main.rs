@@ -34,7 +34,11 @@ Examples:
 Exit: 0 done; 1 a part could not be done (anonymise); 2 could not run. Data is on standard output, talk on
 standard error.";
 
+/// Freed octets kept for the next batch. Passes over columns hold some MiB a batch.
+const KEPT: i32 = 32 << 20;
+
 fn main() -> ExitCode {
+    telesteer_sys::heap::keep_freed(KEPT);
     let outcome = match Cli::parse().verb {
         Verb::Generate(args) => cmd::generate::run(&args).map(|()| true),
         Verb::Fam(args) => cmd::fam::run(&args).map(|()| true),

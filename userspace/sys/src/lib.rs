@@ -11,6 +11,7 @@ pub mod counter;
 pub mod datagram;
 pub mod diag;
 pub mod features;
+pub mod heap;
 pub mod ident;
 pub mod listen;
 pub mod process;
