@@ -44,7 +44,7 @@ pub(crate) struct Reading {
 /// An executor's part of a pass.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Part {
-    /// Seconds of its process on processors, from its start.
+    /// Seconds of its process on processors, from when it was ready.
     pub(crate) cpu_s: f64,
     /// Rows that it went over.
     pub(crate) rows: u64,

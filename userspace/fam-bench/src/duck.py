@@ -19,8 +19,13 @@ BYTES = "octets * sampling // sampling_taken"
 
 
 def net(column):
-    """The text of an address's /24: up to and with its last dot. Of five ways to ask, the cheapest."""
-    return f"left({column}, length({column}) - instr(reverse({column}), '.') + 1)"
+    """An address's /24. As text, cut at the last dot, it takes about three times as long."""
+    return f"({column}_lo >> 8)"
+
+
+def number(network):
+    """The /24 that begins with these octets, as net() has it."""
+    return int.from_bytes(b"\xff\xff" + bytes(network), "big")
 
 
 QUERIES = {
@@ -52,8 +57,8 @@ def one(data, query, threads, pipe):
     db = duckdb.connect()
     db.execute(f"SET threads = {threads}")
     db.execute(f"CREATE VIEW records AS SELECT * FROM read_parquet('{data}/*.parquet')")
-    db.execute("CREATE TABLE pairs (s TEXT, d TEXT)")
-    rows = [(f"10.1.{n}.", f"10.2.{n * 7 % 256}.") for n in range(PAIRS)]
+    db.execute("CREATE TABLE pairs (s UBIGINT, d UBIGINT)")
+    rows = [(number([10, 1, n]), number([10, 2, n * 7 % 256])) for n in range(PAIRS)]
     db.executemany("INSERT INTO pairs VALUES (?, ?)", rows)
     cpu, wall = time.process_time(), time.perf_counter()
     groups, records, octets = db.execute(query).fetchone()

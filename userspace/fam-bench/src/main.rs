@@ -10,6 +10,7 @@ mod nfdump;
 mod passes;
 mod report;
 mod svg;
+mod whole;
 mod workload;
 
 use std::path::PathBuf;
@@ -65,6 +66,8 @@ enum Verb {
         #[arg(long, default_value_t = 1)]
         threads: usize,
     },
+    /// `hntes fam` as it is used, measured.
+    Whole(whole::Args),
     /// Every pass on a Ballista cluster of one executor, then of two, measured.
     Cluster(cluster::Args),
     /// Send records to nfcapd, let nfdump go over its files, measured.
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Verb::Pass(args) => passes::run(&args),
         Verb::Ours { data, out, threads, runs } => passes::ours(&data, &out, threads, runs),
         Verb::Memory { data, out, threads } => passes::memory(&data, &out, threads),
+        Verb::Whole(args) => whole::run(&args),
         Verb::Cluster(args) => cluster::run(&args),
         Verb::Nfdump(args) => nfdump::run(&args),
         Verb::Report { out } => match report::run(&out) {

@@ -3,6 +3,7 @@
 //!
 //! - `alpha`: records above H, summed by 5-tuple and day.
 //! - `totals`: all records and their octets by day, and what is left out.
+//! - `flows`: all records between the hosts of the alpha flows, summed by 5-tuple and day, of alpha flows.
 //! - `beta`: records of no alpha report between two networks of the table, summed by pair and day.
 
 use std::collections::{HashMap, HashSet};
@@ -22,23 +23,25 @@ use telesteer_fam::{
 
 use crate::Done;
 use crate::child::{self, Reading};
-use crate::workload::{H, PAIRS, made, pair};
+use crate::workload::{H, PAIRS, alpha_keys, made, pair};
 
 /// Which pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Pass {
     Alpha,
     Totals,
+    Flows,
     Beta,
 }
 
 impl Pass {
-    pub(crate) const ALL: [Self; 3] = [Self::Alpha, Self::Totals, Self::Beta];
+    pub(crate) const ALL: [Self; 4] = [Self::Alpha, Self::Totals, Self::Flows, Self::Beta];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Alpha => "alpha",
             Self::Totals => "totals",
+            Self::Flows => "flows",
             Self::Beta => "beta",
         }
     }
@@ -107,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Done {
     let (definitions, assumed) =
         (Definitions { h: H, ..Definitions::default() }, Assumed::default());
     let fields = match args.pass {
-        Pass::Alpha => Fields { transport: true, ..Fields::ENDS },
+        Pass::Alpha | Pass::Flows => Fields { transport: true, ..Fields::ENDS },
         Pass::Totals | Pass::Beta => Fields::ENDS,
     };
     let (files, threads) = (&stored, args.threads);
@@ -129,6 +132,18 @@ pub(crate) fn run(args: &Args) -> Done {
             let days = go.totals(&definitions)?;
             let sums: Vec<_> = days.values().map(|day| (day.records, day.bytes)).collect();
             answer(sums.into_iter())
+        }
+        Pass::Flows => {
+            let records = made(&args.data)?.records;
+            let keys: HashSet<FiveTuple> = alpha_keys(records).collect();
+            let see = |sums: &mut Sums<FiveTuple>, record: &Record| {
+                if let Ok(bytes) = screen::bytes(record, &definitions)
+                    && keys.contains(&record.key)
+                {
+                    add(sums, record.key, day(record), (1, bytes));
+                }
+            };
+            answer(go.rows(&Pick::flows(keys.iter().copied()), see, merge)?.values().copied())
         }
         Pass::Beta => {
             let table: HashSet<PrefixFlow> = (0..PAIRS).map(|number| flow(pair(number))).collect();

@@ -26,7 +26,7 @@ fn colour(engine: &str) -> &'static str {
 pub(crate) fn draw(readings: &[Reading]) -> String {
     let mut body = String::new();
     let mut y = TOP;
-    for pass in ["alpha", "totals", "beta"] {
+    for pass in ["alpha", "totals", "flows", "beta"] {
         let of_pass: Vec<&Reading> = readings.iter().filter(|r| r.pass == pass).collect();
         let most = of_pass.iter().map(|reading| reading.rate()).fold(1.0, f64::max);
         let _ = writeln!(

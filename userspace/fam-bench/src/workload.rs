@@ -107,6 +107,13 @@ pub(crate) fn record(number: u64, of: u64) -> Record {
     }
 }
 
+/// The keys of the alpha flows of so many records.
+pub(crate) fn alpha_keys(of: u64) -> impl Iterator<Item = FiveTuple> {
+    let first_of = |block: u64| block * ALPHA + mixed(block, 1) % ALPHA;
+    let numbers = (0..FLOWS).map(first_of).take_while(move |number| *number < of);
+    numbers.map(move |number| record(number, of).key)
+}
+
 /// Writes the files, and how much that is.
 pub(crate) fn make(records: u64, out: &Path) -> Done {
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
@@ -153,6 +160,8 @@ mod tests {
         };
         let few = keys(0..FLOWS / 8);
         assert_eq!(few.len() as u64, FLOWS / 8);
+        let told: std::collections::BTreeSet<FiveTuple> = alpha_keys(of).collect();
+        assert_eq!(told, keys(0..of / ALPHA));
         assert_eq!(keys(FLOWS..FLOWS + FLOWS / 8), few, "flows come again");
         let near = |record: &&Record| record.key.src.to_string().starts_with("10.1.");
         let near = records.iter().filter(near).count();

@@ -28,12 +28,13 @@ pub(super) fn run(workspace: &Workspace, options: &Options, out: &Path) -> Resul
         workspace
             .cargo()
             .args(["build", "--release", "--locked", "--quiet", "-p", "telesteer-fam-bench"])
-            .args(["-p", "telesteer-engine", "--bins"])
-            .args(["--features", "telesteer-fam-bench/sql,telesteer-engine/node"])
+            .args(["-p", "telesteer-engine", "-p", "hntes", "--bins"])
+            .args(["--features", "telesteer-fam-bench/sql,telesteer-engine/node,hntes/sql"])
             .run()
     })?;
     let own = program(workspace, "telesteer-fam-bench");
     let node = program(workspace, "telesteer-engine-node");
+    let hntes = program(workspace, "hntes");
     let (data, fewer) = (out.join("data"), out.join("fewer"));
     let (records, threads, runs) =
         (asked.records.to_string(), asked.threads.to_string(), asked.runs.to_string());
@@ -46,7 +47,9 @@ pub(super) fn run(workspace: &Workspace, options: &Options, out: &Path) -> Resul
         let ours = cmd(&own).arg("ours").arg("--data").arg(&data).arg("--out").arg(out);
         ours.args(["--threads", &threads, "--runs", &runs]).run()?;
         let memory = cmd(&own).arg("memory").arg("--data").arg(&fewer).arg("--out").arg(out);
-        memory.args(["--threads", &threads]).run()
+        memory.args(["--threads", &threads]).run()?;
+        let whole = cmd(&own).arg("whole").arg("--data").arg(&data).arg("--out").arg(out);
+        whole.arg("--hntes").arg(&hntes).args(["--threads", &threads, "--runs", &runs]).run()
     })?;
     step("Ballista", || {
         let cluster = cmd(&own).arg("cluster").arg("--data").arg(&data).arg("--out").arg(out);
