@@ -97,7 +97,9 @@ pub fn rows<P: Send>(
         columns.retain(|name| known.is_none() || !ENDS.contains(name));
         let projection = mask(&builder, &columns);
         let networks = networks.as_ref().zip(known.as_ref());
-        let filters = filters(&builder, pick, floor, networks);
+        // IPv4 alone has upper halves of 0, which are not read then.
+        let v4 = [ENDS[0], ENDS[2]].map(|name| pages::is_zero(meta, piece.group, name));
+        let filters = filters(&builder, pick, floor, networks, v4);
         let builder = builder.with_projection(projection).with_batch_size(BATCH);
         let builder = builder.with_row_selection(selection).with_row_filter(filters);
         let reader = guarded(|| builder.build()).map_err(|reason| piece.error(reason))?;
@@ -235,6 +237,7 @@ fn filters(
     pick: &Pick,
     floor: u64,
     networks: Option<(&Sides, &Arc<Mutex<Known>>)>,
+    [src_v4, dst_v4]: [bool; 2],
 ) -> RowFilter {
     let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
     if floor > 0 {
@@ -266,13 +269,16 @@ fn filters(
     }
     if let Some(((src, dst), known)) = networks {
         let (networks, keep) = (src.clone(), Arc::clone(known));
-        filters.push(Box::new(ArrowPredicateFn::new(mask(builder, &ENDS[..2]), move |batch| {
-            Ok(lock(&keep).src(&networks, &half(&batch, 0)?, &half(&batch, 1)?))
+        let on = mask(builder, &ENDS[usize::from(src_v4)..2]);
+        filters.push(Box::new(ArrowPredicateFn::new(on, move |batch| {
+            let halves = Halves::of(&batch, 0, src_v4)?;
+            Ok(lock(&keep).src(&networks, &halves))
         })));
         let (networks, keep) = (dst.clone(), Arc::clone(known));
-        filters.push(Box::new(ArrowPredicateFn::new(mask(builder, &ENDS[2..]), move |batch| {
-            let kept = lock(&keep).dst(&networks, &half(&batch, 2)?, &half(&batch, 3)?);
-            kept.map_err(ArrowError::ParseError)
+        let on = mask(builder, &ENDS[2 + usize::from(dst_v4)..]);
+        filters.push(Box::new(ArrowPredicateFn::new(on, move |batch| {
+            let halves = Halves::of(&batch, 2, dst_v4)?;
+            lock(&keep).dst(&networks, &halves).map_err(ArrowError::ParseError)
         })));
     }
     RowFilter::new(filters)
@@ -287,24 +293,49 @@ struct Known {
     ends: Vec<Ends>,
 }
 
-/// Half of the addresses of a batch.
-type Half = PrimitiveArray<UInt64Type>;
+/// One end of the rows of a batch.
+#[derive(Debug)]
+struct Halves {
+    /// `None` if all are 0.
+    hi: Option<PrimitiveArray<UInt64Type>>,
+    lo: PrimitiveArray<UInt64Type>,
+}
+
+impl Halves {
+    /// The columns of [`ENDS`] from this one on.
+    fn of(batch: &RecordBatch, from: usize, v4: bool) -> Result<Self, ArrowError> {
+        let column = |which: usize| column::<UInt64Type>(batch, ENDS[which]);
+        Ok(Self { hi: if v4 { None } else { Some(column(from)?) }, lo: column(from + 1)? })
+    }
+
+    fn within(&self, networks: &Networks) -> BooleanArray {
+        match &self.hi {
+            Some(hi) => BooleanArray::from_binary(hi, &self.lo, |hi, lo| networks.have(hi, lo)),
+            None => BooleanArray::from_unary(&self.lo, |lo| networks.have(0, lo)),
+        }
+    }
+
+    fn row(&self, row: usize) -> (u64, u64) {
+        (self.hi.as_ref().map_or(0, |hi| hi.value(row)), self.lo.value(row))
+    }
+}
 
 impl Known {
     /// Which rows have a source in the networks.
-    fn src(&mut self, networks: &Networks, hi: &Half, lo: &Half) -> BooleanArray {
-        let rows = BooleanArray::from_binary(hi, lo, |hi, lo| networks.have(hi, lo));
-        self.src.extend(rows.values().set_indices().map(|row| (hi.value(row), lo.value(row))));
+    fn src(&mut self, networks: &Networks, halves: &Halves) -> BooleanArray {
+        let rows = halves.within(networks);
+        self.src.extend(rows.values().set_indices().map(|row| halves.row(row)));
         rows
     }
 
     /// Which of those that are left have a destination there.
-    fn dst(&mut self, networks: &Networks, hi: &Half, lo: &Half) -> Result<BooleanArray, String> {
-        let rows = BooleanArray::from_binary(hi, lo, |hi, lo| networks.have(hi, lo));
+    fn dst(&mut self, networks: &Networks, halves: &Halves) -> Result<BooleanArray, String> {
+        let rows = halves.within(networks);
         for (row, kept) in rows.values().iter().enumerate() {
             let (src_hi, src_lo) = self.src.pop_front().ok_or("more destinations than sources")?;
             if kept {
-                self.ends.push([src_hi, src_lo, hi.value(row), lo.value(row)]);
+                let (dst_hi, dst_lo) = halves.row(row);
+                self.ends.push([src_hi, src_lo, dst_hi, dst_lo]);
             }
         }
         Ok(rows)
@@ -320,11 +351,6 @@ fn column<T: arrow_array::ArrowPrimitiveType>(
     name: &str,
 ) -> Result<PrimitiveArray<T>, ArrowError> {
     number(batch, name).map_err(ArrowError::SchemaError)
-}
-
-/// A column of [`ENDS`].
-fn half(batch: &RecordBatch, which: usize) -> Result<Half, ArrowError> {
-    column::<UInt64Type>(batch, ENDS[which])
 }
 
 fn bits(rows: impl ExactSizeIterator<Item = bool>) -> BooleanArray {

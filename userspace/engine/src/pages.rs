@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Pages that need not be read, by the largest `octets` in each.
+//! What need not be read, by the largest value in it: pages by `octets`, whole columns by their being 0.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
@@ -42,4 +42,14 @@ pub(crate) fn selection(
     }
     let selection = RowSelection::from(selectors);
     Ok(selection.selects_any().then_some(selection))
+}
+
+/// Whether a column of a row group has nothing but zeros, by its statistics.
+pub(crate) fn is_zero(meta: &ArrowReaderMetadata, group: usize, name: &str) -> bool {
+    let largest = || -> Result<bool> {
+        let column = StatisticsConverter::try_new(name, meta.schema(), meta.parquet_schema())?;
+        let max = column.row_group_maxes([meta.metadata().row_group(group)])?;
+        Ok(max.as_primitive::<UInt64Type>().iter().next().flatten() == Some(0))
+    };
+    largest().unwrap_or(false)
 }

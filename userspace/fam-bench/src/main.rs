@@ -80,7 +80,11 @@ enum Verb {
     },
 }
 
+/// Freed octets kept for the next batch, as hntes has it.
+const KEPT: i32 = 256 << 20;
+
 fn main() -> ExitCode {
+    telesteer_sys::heap::keep_freed(KEPT);
     let outcome = match Cli::parse().verb {
         Verb::Make { records, out } => workload::make(records, &out),
         Verb::Pass(args) => passes::run(&args),

@@ -6,7 +6,6 @@
 //! - `flows`: all records between the hosts of the alpha flows, summed by 5-tuple and day, of alpha flows.
 //! - `beta`: records of no alpha report between two networks of the table, summed by pair and day.
 
-use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use telesteer_engine::stored::{Stored, look};
 use telesteer_engine::{Assumed, Fields, Pick, Run, bare};

@@ -35,7 +35,7 @@ Exit: 0 done; 1 a part could not be done (anonymise); 2 could not run. Data is o
 standard error.";
 
 /// Freed octets kept for the next batch. Passes over columns hold some MiB a batch.
-const KEPT: i32 = 32 << 20;
+const KEPT: i32 = 256 << 20;
 
 fn main() -> ExitCode {
     telesteer_sys::heap::keep_freed(KEPT);
