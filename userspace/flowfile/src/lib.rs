@@ -5,7 +5,7 @@
 //! so that whoever reads them (`hntes`) can rely on it. `docs/parquet.md` explains it to everybody else.
 //!
 //! - [`row`]: a record as it is stored. [`halves`]: addresses as numbers.
-//! - [`schema`]: names and types. [`columns`]: rows on their way into columns.
+//! - [`mod@schema`]: names and types. [`columns`]: rows on their way into columns.
 //! - [`layout`]: encodings, sizes, and who made a file. [`writer`]: all of it as a file.
 
 pub mod columns;
