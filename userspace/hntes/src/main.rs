@@ -19,6 +19,8 @@ enum Verb {
     Generate(cmd::generate::Args),
     Fam(Box<cmd::fam::Args>),
     Report(Box<cmd::report::Args>),
+    Online(Box<cmd::online::Args>),
+    Delay(Box<cmd::delay::Args>),
     Anonymise(cmd::anonymise::Args),
 }
 
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Verb::Generate(args) => cmd::generate::run(&args).map(|()| true),
         Verb::Fam(args) => cmd::fam::run(&args).map(|()| true),
         Verb::Report(args) => cmd::report::run(&args).map(|()| true),
+        Verb::Online(args) => cmd::online::run(&args),
+        Verb::Delay(args) => cmd::delay::run(&args).map(|()| true),
         Verb::Anonymise(args) => cmd::anonymise::run(&args),
     };
     match outcome {

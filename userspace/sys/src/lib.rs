@@ -13,6 +13,7 @@ pub mod diag;
 pub mod features;
 pub mod ident;
 pub mod listen;
+pub mod mirror;
 pub mod process;
 pub mod ready;
 pub mod reuseport;
