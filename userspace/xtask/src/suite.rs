@@ -273,7 +273,8 @@ fn artifact(line: &str) -> Option<RustTest> {
 }
 
 /// Crates whose integration tests mean something in a guest: they talk to the kernel.
-const ON_KERNELS: &[&str] = &["collector/", "redirect/", "ruler/", "sys/", "scene/"];
+const ON_KERNELS: &[&str] =
+    &["circuit/", "collector/", "redirect/", "ruler/", "sys/", "scene/"];
 
 /// The integration tests that also run in guests, on every kernel.
 pub(crate) fn guest_tests(built: &[RustTest]) -> Vec<Test> {

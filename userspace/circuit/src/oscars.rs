@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! OSCARS 1.x as a provider of circuits, by its REST interface.
+//!
+//! - [`l2vpn`]: the JSON it takes and gives.
+//! - [`client`]: the provider of circuits.
+
+pub mod client;
+pub mod l2vpn;
