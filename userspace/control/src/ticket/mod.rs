@@ -32,6 +32,8 @@ pub mod stamp;
 pub mod token;
 
 #[cfg(test)]
+mod book_laws;
+#[cfg(test)]
 mod book_tests;
 #[cfg(test)]
 mod testing;

@@ -6,9 +6,14 @@
     reason = "the lint spares test functions, not their helpers"
 )]
 
+use crate::ticket::book::Book;
 use crate::ticket::draft::{Announcement, Draft};
+use crate::ticket::limits::Limits;
+use crate::ticket::operation::{Answer, Operation};
 use crate::ticket::pattern::Pattern;
 use crate::ticket::record::Holder;
+use crate::ticket::refused::Refused;
+use crate::ticket::show::ShownTicket;
 use crate::ticket::stamp;
 use telesteer_fam::Ns;
 use telesteer_fam::time::SECOND;
@@ -65,5 +70,45 @@ pub(crate) fn announcement(text: &str, start: i64, end: i64) -> Announcement {
         end: T0 + end * SECOND,
         rate_mbps: None,
         note: None,
+    }
+}
+
+/// Small enough to be run into.
+pub(crate) const LIMITS: Limits = Limits {
+    tickets: 9,
+    tickets_per_holder: 6,
+    pairs_per_ticket: 4,
+    pairs_per_holder: 12,
+    finished_per_holder: 3,
+    longest: 100,
+    ahead: 60,
+    rate_mbps: 100,
+};
+
+/// So many seconds after [`T0`].
+pub(crate) fn at(seconds: i64) -> Ns {
+    T0 + seconds * SECOND
+}
+
+/// Makes a ticket.
+pub(crate) fn ticket(
+    book: &mut Book,
+    who: &str,
+    draft: Draft,
+    now: i64,
+) -> Result<ShownTicket, Refused> {
+    run(book, who, Operation::Create(draft), now)
+}
+
+/// Does something to one ticket.
+pub(crate) fn run(
+    book: &mut Book,
+    who: &str,
+    what: Operation,
+    now: i64,
+) -> Result<ShownTicket, Refused> {
+    match book.run(&holder(who), what, at(now))?.answer {
+        Answer::Ticket(shown) => Ok(shown),
+        Answer::Page(page) => panic!("{page:?}"),
     }
 }

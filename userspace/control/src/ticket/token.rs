@@ -82,6 +82,11 @@ impl Tokens {
         found.cloned()
     }
 
+    /// Whether `holder` has a token.
+    pub fn names(&self, holder: &Holder) -> bool {
+        self.known.iter().any(|(name, _)| name == holder)
+    }
+
     /// How many tokens there are.
     pub fn len(&self) -> usize {
         self.known.len()
