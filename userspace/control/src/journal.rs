@@ -119,6 +119,26 @@ fn line(last: &mut String, record: &Record, into: &mut Vec<u8>) -> io::Result<()
     Ok(())
 }
 
+/// What a store comes to, without opening it: nothing is changed, and who has it open is not asked.
+///
+/// # Errors
+///
+/// If it is of another version or cannot be read. That there is none is no error.
+pub fn peek(dir: &Path) -> Result<State, Bad> {
+    let path = dir.join(FILE);
+    let bad = |said: String| Bad { path: path.clone(), said };
+    let mut state = State::default();
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(state),
+        Ok(told) if told.len() > BYTES => return Err(bad(format!("more than {BYTES} bytes"))),
+        _ => {}
+    }
+    let bytes = fs::read(&path).map_err(|error| bad(error.to_string()))?;
+    fold(&bytes, &mut state)
+        .map_err(|version| bad(format!("it is of version {version}, not {VERSION}")))?;
+    Ok(state)
+}
+
 impl Journal {
     /// Opens the store in `dir`, or begins one.
     ///

@@ -6,6 +6,7 @@
 //! the outside were begun and not known to have ended.
 
 use crate::table::Table;
+use crate::ticket::{Ticket, TicketId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -91,8 +92,10 @@ pub enum Record {
     NotIdle(Match),
     /// The table in force.
     Table(Box<Table>),
-    /// All tickets.
-    Tickets(serde_json::Value),
+    /// A ticket, in place of what was known of it.
+    Ticket(Box<Ticket>),
+    /// A ticket is forgotten.
+    NoTicket(TicketId),
     /// A day has been analysed.
     Night(String),
     /// A call is about to be made, by its number.
@@ -113,8 +116,11 @@ pub struct State {
     pub idle: BTreeMap<Match, Idle>,
     /// The table in force.
     pub table: Table,
-    /// All tickets, as [`crate::ticket`] writes them.
-    pub tickets: serde_json::Value,
+    /// Tickets.
+    #[serde(with = "pairs")]
+    pub tickets: BTreeMap<TicketId, Ticket>,
+    /// The last number of a ticket: none is given twice.
+    pub last_ticket: u64,
     /// The last day that was analysed.
     pub night: Option<String>,
     /// Calls that were begun and have not ended.
@@ -133,7 +139,14 @@ impl State {
             Record::Idle(matching, idle) => drop(self.idle.insert(*matching, idle.clone())),
             Record::NotIdle(matching) => drop(self.idle.remove(matching)),
             Record::Table(table) => self.table = (**table).clone(),
-            Record::Tickets(tickets) => self.tickets = tickets.clone(),
+            Record::Ticket(ticket) => {
+                self.last_ticket = self.last_ticket.max(ticket.id.0);
+                self.tickets.insert(ticket.id, (**ticket).clone());
+            }
+            Record::NoTicket(id) => {
+                self.last_ticket = self.last_ticket.max(id.0);
+                self.tickets.remove(id);
+            }
             Record::Night(day) => self.night = Some(day.clone()),
             Record::Intent(number, intent) => drop(self.open.insert(*number, intent.clone())),
             Record::Result(number, _) => drop(self.open.remove(number)),
@@ -195,7 +208,7 @@ pub(crate) mod testing {
                     Intent::Routes { router: "r1".into(), add: 1, remove: 0, purge: false },
                 ),
                 7 => Record::Result(n.into(), None),
-                _ => Record::Tickets(serde_json::json!({"some": [at]})),
+                _ => Record::NoTicket(TicketId(n.into())),
             }
         });
         proptest::collection::vec(record, 0..12)

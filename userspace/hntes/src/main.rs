@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use hntes::cmd;
 use std::process::ExitCode;
 
-/// Finds alpha flows in flow records, learns from them the table that routers would redirect them by,
-/// and says what it would have done. No network is touched: files in, tables out.
+/// Finds alpha flows in flow records, learns from them the table that routers redirect them by, and says
+/// what it would have done; `run` does it. All other verbs touch no network: files in, tables out.
 #[derive(Parser)]
 #[command(version, after_help = HELP)]
 struct Cli {
@@ -21,6 +21,7 @@ enum Verb {
     Report(Box<cmd::report::Args>),
     Online(Box<cmd::online::Args>),
     Delay(Box<cmd::delay::Args>),
+    Run(cmd::run::Args),
     Anonymise(cmd::anonymise::Args),
 }
 
@@ -29,12 +30,13 @@ Examples:
   hntes generate --profile slides --seed 42 --out w  a workload whose figures are known
   hntes fam w                                        its alpha flows, and what tables would redirect
   hntes report w --out report                        the same as a page with figures
+  hntes run --config hntes.toml --dry-run            what the loop would do with live flows
   hntes fam flows                                    your own records: telesteer collect --parquet flows
   TZ=UTC nfdump -R DIR -o csv | hntes fam -          or another collector's, see docs/inputs.md
 
 `hntes VERB --help` has examples, units and defaults of each.
-Exit: 0 done; 1 a part could not be done (anonymise); 2 could not run. Data is on standard output, talk on
-standard error.";
+Exit: 0 done; 1 a part could not be done (anonymise, online, run); 2 could not run. Data is on standard
+output, talk on standard error.";
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Report(args) => cmd::report::run(&args).map(|()| true),
         Verb::Online(args) => cmd::online::run(&args),
         Verb::Delay(args) => cmd::delay::run(&args).map(|()| true),
+        Verb::Run(args) => cmd::run::run(&args),
         Verb::Anonymise(args) => cmd::anonymise::run(&args),
     };
     match outcome {

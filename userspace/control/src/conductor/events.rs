@@ -114,7 +114,7 @@ impl Conductor {
 }
 
 /// A flow, for messages.
-pub(super) fn text(flow: &FiveTuple) -> String {
+pub fn text(flow: &FiveTuple) -> String {
     let end = |addr, port| std::net::SocketAddr::new(addr, port);
     let (src, dst) = (end(flow.src, flow.src_port), end(flow.dst, flow.dst_port));
     format!("{src} {dst} protocol {}", flow.proto)

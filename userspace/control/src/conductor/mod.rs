@@ -18,6 +18,7 @@ mod seen;
 mod settings;
 
 pub use entries::Why;
+pub use events::text;
 pub use line::{Line, What};
 pub use seen::{Announced, Asked, Circuit, Seen, Way, Wish};
 pub use settings::{Reach, Settings};
@@ -295,6 +296,19 @@ impl Conductor {
         &self,
     ) -> impl Iterator<Item = (&FiveTuple, &Live, &telesteer_circuit::request::Pair)> {
         self.flows.iter().map(|(flow, known)| (flow, &known.live, &known.pair))
+    }
+
+    /// Whether the flow lives, as far as is known.
+    pub fn knows(&self, flow: &FiveTuple) -> bool {
+        self.flows.contains_key(flow)
+    }
+
+    /// Since when the flow is known that an entry is for; none if it is for no single one.
+    pub fn since(&self, matching: &Match) -> Option<Ns> {
+        let (proto, src_port, dst_port) = matching.ports()?;
+        let (src, dst) = (matching.src().addr(), matching.dst().addr());
+        let flow = FiveTuple { src, dst, proto, src_port, dst_port };
+        self.flows.get(&flow).map(|known| known.live.since)
     }
 
     /// The offline table in force.

@@ -14,4 +14,6 @@ pub mod online;
 mod output;
 mod remarks;
 pub mod report;
+pub mod run;
 pub mod switches;
+pub mod ticket;
