@@ -6,7 +6,8 @@ use hntes::cmd;
 use std::process::ExitCode;
 
 /// Finds alpha flows in flow records, learns from them the table that routers redirect them by, and says
-/// what it would have done; `run` does it. All other verbs touch no network: files in, tables out.
+/// what it would have done; `run` does it, and `ticket` tells it of transfers to come. All other verbs
+/// touch no network: files in, tables out.
 #[derive(Parser)]
 #[command(version, after_help = HELP)]
 struct Cli {
@@ -22,6 +23,7 @@ enum Verb {
     Online(Box<cmd::online::Args>),
     Delay(Box<cmd::delay::Args>),
     Run(cmd::run::Args),
+    Ticket(Box<cmd::ticket::Args>),
     Anonymise(cmd::anonymise::Args),
 }
 
@@ -31,6 +33,7 @@ Examples:
   hntes fam w                                        its alpha flows, and what tables would redirect
   hntes report w --out report                        the same as a page with figures
   hntes run --config hntes.toml --dry-run            what the loop would do with live flows
+  hntes ticket list                                  transfers that were announced to it
   hntes fam flows                                    your own records: telesteer collect --parquet flows
   TZ=UTC nfdump -R DIR -o csv | hntes fam -          or another collector's, see docs/inputs.md
 
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Online(args) => cmd::online::run(&args),
         Verb::Delay(args) => cmd::delay::run(&args).map(|()| true),
         Verb::Run(args) => cmd::run::run(&args),
+        Verb::Ticket(args) => cmd::ticket::run(&args),
         Verb::Anonymise(args) => cmd::anonymise::run(&args),
     };
     match outcome {
