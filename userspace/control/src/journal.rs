@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 pub const FILE: &str = "journal";
 /// Longest file that is read.
 const BYTES: u64 = 1 << 30;
-/// From this length on the file is written anew, unless the new one would be more than half as long.
-const LONG: u64 = 8 << 20;
+/// From this length on the file is written anew, unless said otherwise.
+pub const LONG: u64 = 8 << 20;
 /// What comes before the first line.
 const SEED: &str = "hntes journal";
 
@@ -65,7 +65,8 @@ pub struct Journal {
     state: State,
     last: String,
     length: u64,
-    /// Compact again not before the file is so long.
+    /// The file is written anew when it is so long, and not before it is twice as long as it was then.
+    least: u64,
     long: u64,
     next: u64,
     crash: Crash,
@@ -140,12 +141,13 @@ pub fn peek(dir: &Path) -> Result<State, Bad> {
 }
 
 impl Journal {
-    /// Opens the store in `dir`, or begins one.
+    /// Opens the store in `dir`, or begins one. It is written anew when it is `long` bytes long, see
+    /// [`LONG`].
     ///
     /// # Errors
     ///
     /// If another process has it open, if it is of another version, or if it cannot be read or written.
-    pub fn open(dir: &Path, crash: Crash) -> Result<(Self, Found), Bad> {
+    pub fn open(dir: &Path, long: u64, crash: Crash) -> Result<(Self, Found), Bad> {
         let bad = |path: &Path, said: String| Bad { path: path.to_owned(), said };
         let at = |path: &Path, error: io::Error| bad(path, error.to_string());
         fs::create_dir_all(dir).map_err(|error| at(dir, error))?;
@@ -194,7 +196,8 @@ impl Journal {
             state,
             last,
             length,
-            long: LONG,
+            least: long,
+            long,
             next,
             crash,
             counters: Counters::default(),
@@ -317,7 +320,7 @@ impl Journal {
         match done {
             Ok((file, length, named)) => {
                 (self.file, self.length, self.last) = (file, length, last);
-                self.long = LONG.max(length.saturating_mul(2));
+                self.long = self.least.max(length.saturating_mul(2));
                 self.counters.compactions += 1;
                 self.crash.pass(Point::Compact, Side::After);
                 named.map_err(|error| self.bad(&error))

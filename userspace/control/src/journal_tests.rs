@@ -7,7 +7,7 @@ use crate::record::testing::{flow, records};
 use proptest::prelude::*;
 
 fn open(dir: &Path) -> (Journal, Found) {
-    Journal::open(dir, Crash::default()).unwrap()
+    Journal::open(dir, LONG, Crash::default()).unwrap()
 }
 
 /// The states that prefixes of the records come to.
@@ -117,7 +117,7 @@ fn written_anew_it_is_the_same() {
 fn one_loop_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = open(dir.path());
-    let said = Journal::open(dir.path(), Crash::default()).unwrap_err().to_string();
+    let said = Journal::open(dir.path(), LONG, Crash::default()).unwrap_err().to_string();
     assert!(said.ends_with("lock: another loop has it open"), "{said}");
     drop(journal);
     open(dir.path());
@@ -129,7 +129,7 @@ fn another_version_is_refused_and_left() {
     let (mut text, mut last) = (Vec::new(), SEED.to_owned());
     line(&mut last, &Record::Version(2), &mut text).unwrap();
     fs::write(dir.path().join(FILE), &text).unwrap();
-    let said = Journal::open(dir.path(), Crash::default()).unwrap_err().to_string();
+    let said = Journal::open(dir.path(), LONG, Crash::default()).unwrap_err().to_string();
     assert!(said.ends_with("journal: it is of version 2, not 1"), "{said}");
     assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), text);
 }

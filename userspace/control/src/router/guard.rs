@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_change_is_between_its_intent_and_its_result() {
         let dir = tempfile::tempdir().unwrap();
-        let journal = Journal::open(dir.path(), Crash::default()).unwrap().0;
+        let journal = Journal::open(dir.path(), 1 << 20, Crash::default()).unwrap().0;
         let journal = Arc::new(Mutex::new(journal));
         let mut device = Guard::new(Memory::new("r1"), journal.clone(), Crash::default());
         let name = PathName::new("a").unwrap();

@@ -202,7 +202,10 @@ impl Service {
         let waited = at.saturating_sub(self.started);
         let patience = crate::settings::ns(self.settings.online.start_wait_s);
         match &report.circuits {
-            Some(circuits) => self.conductor.take_circuits(circuits.clone()),
+            Some(circuits) => {
+                self.trouble("circuits", None, at);
+                self.conductor.take_circuits(circuits.clone());
+            }
             // Nobody knows what is up. Without routes, packets go where IP routing sends them.
             None if waited > patience && self.conductor.circuits().is_none() => {
                 let said =

@@ -125,7 +125,9 @@ impl Service {
         let (journal, state, found) = if dry_run {
             (None, journal::peek(&dir).map_err(Bad::Store)?, journal::Found::default())
         } else {
-            let (journal, found) = Journal::open(&dir, crash.clone()).map_err(Bad::Store)?;
+            let long = settings.store.journal_bytes;
+            let opened = Journal::open(&dir, long, crash.clone()).map_err(Bad::Store)?;
+            let (journal, found) = opened;
             let state = journal.state().clone();
             (Some(Arc::new(Mutex::new(journal))), state, found)
         };

@@ -71,12 +71,19 @@ pub struct Settings {
 pub struct Store {
     /// The folder of the journal and of the audit log.
     pub dir: PathBuf,
+    /// The journal is written anew when it is so long.
+    #[serde(default = "journal_bytes")]
+    pub journal_bytes: u64,
     /// A file of the audit log is closed when it is so long.
     #[serde(default = "audit_bytes")]
     pub audit_bytes: u64,
     /// And so many closed ones are kept.
     #[serde(default = "audit_files")]
     pub audit_files: u32,
+}
+
+fn journal_bytes() -> u64 {
+    crate::journal::LONG
 }
 
 fn audit_bytes() -> u64 {

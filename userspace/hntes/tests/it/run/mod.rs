@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The loop as it is run.
+
+mod bed;
+mod killed;
+mod lives;
