@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum BadKeys {
     /// It cannot be read.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -31,13 +31,13 @@ pub enum BadKeys {
         error: io::Error,
     },
     /// It is longer than 1 MiB.
-    #[error("{}: longer than {LONGEST} bytes", path.display())]
+    #[error("{}: longer than {max} bytes", .path.display(), max = LONGEST)]
     Long {
         /// The file.
         path: PathBuf,
     },
     /// A line of it.
-    #[error("{}: {bad}", path.display())]
+    #[error("{}: {bad}", .path.display())]
     Line {
         /// The file.
         path: PathBuf,

@@ -52,7 +52,8 @@ impl Page {
 
 /// Names a text by its hash, as CSP level 2 does.
 fn source(text: &str) -> String {
-    format!("sha256-{}", base64(&Sha256::digest(text.as_bytes())))
+    let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    format!("sha256-{}", base64(&hash))
 }
 
 /// RFC 4648, section 4.
