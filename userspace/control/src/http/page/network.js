@@ -2,7 +2,7 @@
 // The topology: routers in columns by their distance from where traffic comes in (in rows where the
 // page is narrow), links, paths along them, and on each path how many alpha flows live.
 
-const NARROW = 560, NODES = 60, COLOURS = 6;
+const NARROW = 560, NODES = 60, COLOURS = 6, BADGE = 10;
 
 // Routers by distance: a list of lists of names.
 function layers(view) {
@@ -53,7 +53,7 @@ function places(found, width) {
   const step = (width - 8) / across;
   const node = { w: Math.min(150, step * (narrow ? 0.86 : 0.6)), h: 30 };
   if (node.w < 40) return null;
-  const down = narrow ? 84 : 72;
+  const down = narrow ? 120 : 96;
   const rowsMost = narrow ? found.length : Math.max(...found.map(layer => layer.length));
   const at = new Map();
   found.forEach((layer, depth) => layer.forEach((name, index) => {
@@ -100,17 +100,19 @@ function draw(view, width) {
     const live = view.flows.filter(flow => flow.lsp === lsp.name).length;
     const pieces = lsp.hops.slice(1).map((hop, step) => {
       const from = lsp.hops[step], own = users.get([from, hop].sort().join('\n'));
-      return { ends: beside(at.get(from), at.get(hop), lane(from, hop, own.indexOf(index), own.length)), own };
+      return { own, forth: from < hop, ends: beside(at.get(from), at.get(hop), lane(from, hop, own.indexOf(index), own.length)) };
     });
     if (pieces.length === 0) return;
     const path = pieces.map(({ ends: [a, b] }) => `M${a.x.toFixed(1)} ${a.y.toFixed(1)}L${b.x.toFixed(1)} ${b.y.toFixed(1)}`).join('');
     const look = `lsp s${index % COLOURS}${lsp.state === 'up' ? '' : ' down'}${live > 0 ? ' busy' : ''}`;
     drawing.append(s('path', { class: look, d: path, 'data-lsp': lsp.name }, s('title', {}, `${lsp.name}: ${lsp.state}`)));
-    // On the piece that most other paths keep off.
+    // On the piece that most other paths keep off, between its routers, each at its own place.
     const piece = pieces.reduce((best, one) => one.own.length < best.own.length ? one : best);
-    const count = piece.own.length, place = count === 1 ? 0.5 : 0.5 + (piece.own.indexOf(index) - (count - 1) / 2) * 0.24 / (count - 1) * 2;
-    if (live > 0 && count <= 4) {
-      const [a, b] = piece.ends, part = lsp.hops[0] < lsp.hops[lsp.hops.length - 1] ? place : 1 - place;
+    const [a, b] = piece.ends, [dx, dy] = [Math.abs(b.x - a.x), Math.abs(b.y - a.y)], length = Math.hypot(dx, dy);
+    const inside = Math.min(node.w / 2 / dx, node.h / 2 / dy) + (BADGE + 4) / length, free = 1 - 2 * inside;
+    const count = piece.own.length, place = inside + free * (piece.own.indexOf(index) + 0.5) / count;
+    if (live > 0 && free * length / count >= 14) {
+      const part = piece.forth ? place : 1 - place;
       badges.push([a.x + (b.x - a.x) * part, a.y + (b.y - a.y) * part, index, live, lsp.name]);
     }
   });
@@ -124,7 +126,7 @@ function draw(view, width) {
   }
   for (const [x, y, index, live, name] of badges) {
     drawing.append(
-      s('circle', { class: `badge s${index % COLOURS}`, cx: x, cy: y, r: 12, 'data-flows': name }, s('title', {}, `${name}: ${plural(live, 'alpha flow', 'alpha flows')}`)),
+      s('circle', { class: `badge s${index % COLOURS}`, cx: x, cy: y, r: BADGE, 'data-flows': name }, s('title', {}, `${name}: ${plural(live, 'alpha flow', 'alpha flows')}`)),
       s('text', { x, y: y + 4, 'text-anchor': 'middle' }, live > 99 ? '99' : live));
   }
   return drawing;
