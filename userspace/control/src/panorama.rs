@@ -331,6 +331,11 @@ impl Panorama<'_> {
             ("routers_unread", sum(|r| r.counters.unread), "readings of routers that failed"),
             ("route_news_dropped", sum(|r| r.dropped), "steps and troubles of routes dropped"),
             ("store_failures", self.journal.failures, "records that could not be written"),
+            (
+                "store_uncompacted",
+                self.journal.uncompacted,
+                "times the store could not be written anew",
+            ),
         ];
         let lost = |(name, count, meaning): (&str, u64, &str)| Lost {
             name: name.to_owned(),

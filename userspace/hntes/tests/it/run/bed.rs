@@ -69,6 +69,9 @@ read-every-s = 0.3
 prefixes = ["10.2.0.0/16"]
 "#;
 
+/// Who sends to whom.
+const ENDS: [&str; 2] = ["10.1.0.1", "10.2.0.1"];
+
 /// A folder with all of it.
 pub(crate) struct Bed {
     pub(crate) dir: TempDir,
@@ -86,10 +89,10 @@ fn now_ns() -> u128 {
 }
 
 /// A line as `telesteer collect` writes it.
-fn line(port: u16, first: u128, last: u128) -> String {
+fn line([src, dst]: [&str; 2], first: u128, last: u128) -> String {
     let fields = json!({
-        "sourceIPv4Address": "10.1.0.1", "destinationIPv4Address": "10.2.0.1",
-        "protocolIdentifier": 6, "sourceTransportPort": port, "destinationTransportPort": 5201,
+        "sourceIPv4Address": src, "destinationIPv4Address": dst,
+        "protocolIdentifier": 6, "sourceTransportPort": 4001, "destinationTransportPort": 5201,
         "octetDeltaCount": 1_000_000, "packetDeltaCount": 1000,
     });
     let (first, last) = (first as u64, last as u64);
@@ -124,8 +127,13 @@ fn circuits(path: PathBuf) -> Vec<String> {
 impl Bed {
     /// One in which nothing runs yet.
     pub(crate) fn new() -> Self {
+        Self::of(CONFIG, ENDS)
+    }
+
+    /// One with another configuration and other hosts.
+    pub(crate) fn of(config: &str, hosts: [&'static str; 2]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("hntes.toml"), CONFIG).unwrap();
+        fs::write(dir.path().join("hntes.toml"), config).unwrap();
         File::create(dir.path().join("flow.jsonl")).unwrap();
         let (sends, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let violations: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -139,7 +147,7 @@ impl Bed {
                 if of_writer.load(Ordering::SeqCst) {
                     let mut file =
                         OpenOptions::new().append(true).open(path.join("flow.jsonl")).unwrap();
-                    file.write_all(line(4001, last, now).as_bytes()).unwrap();
+                    file.write_all(line(hosts, last, now).as_bytes()).unwrap();
                 }
                 last = now;
             }

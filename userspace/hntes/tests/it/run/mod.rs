@@ -4,3 +4,4 @@
 mod bed;
 mod killed;
 mod lives;
+mod packets;
