@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -172,6 +173,13 @@ impl Bed {
         Self { dir, sends, stop, violations, threads: vec![writer, watcher] }
     }
 
+    /// Appends to the configuration.
+    pub(crate) fn configure(&self, more: &str) {
+        let path = self.dir.path().join("hntes.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{text}\n{more}")).unwrap();
+    }
+
     /// A program like `hntes run`, to be started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hntes"));
@@ -275,6 +283,30 @@ impl Bed {
             self.circuits(),
             audit[from..].join("\n")
         )
+    }
+
+    /// Where the interface of the loop that was started last is.
+    pub(crate) fn address(&self) -> Option<String> {
+        let said = fs::read_to_string(self.dir.path().join("said")).unwrap_or_default();
+        let line = said.lines().rev().find(|line| line.starts_with("http://"))?;
+        Some(line.trim_end_matches('/').to_owned())
+    }
+
+    /// Forgets what loops have said.
+    pub(crate) fn forget_address(&self) {
+        let _ = fs::remove_file(self.dir.path().join("said"));
+    }
+
+    /// A metric of the loop that was started last.
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
+        let address = self.address()?;
+        let mut stream = TcpStream::connect(address.strip_prefix("http://")?).ok()?;
+        let ask = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(ask.as_bytes()).ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value)
     }
 
     /// Rules that were onto a circuit that was not up.

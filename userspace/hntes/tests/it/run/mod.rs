@@ -4,4 +4,6 @@
 mod bed;
 mod killed;
 mod lives;
+mod offline;
 mod packets;
+mod promised;
