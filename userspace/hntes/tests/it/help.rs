@@ -4,7 +4,7 @@
 use crate::program::{hntes, stdout};
 use std::collections::BTreeSet;
 
-const VERBS: [&str; 4] = ["generate", "fam", "report", "anonymise"];
+const VERBS: [&str; 6] = ["generate", "fam", "report", "online", "run", "anonymise"];
 
 fn help(verb: Option<&str>) -> String {
     stdout(hntes(verb.into_iter().chain(["--help"])))
