@@ -7,8 +7,9 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
+use telesteer_control::http::Bounds;
 use telesteer_control::http::client::{Client, Failed};
-use telesteer_control::ticket::{Draft, State, TicketId};
+use telesteer_control::ticket::{Draft, Limits, State, TicketId};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -18,20 +19,22 @@ fn client(server: &str, token: &str, wait: Duration) -> Client {
 
 #[test]
 fn it_does_all_there_is() {
-    let set = Set::new();
+    // More than a page of tickets.
+    let limits = Limits { tickets_per_holder: 200, ..Limits::default() };
+    let set = Set::with(Bounds { pace: 10_000, burst: 10_000, ..Bounds::default() }, limits);
     let client = client(&format!("http://{}/", set.to), &format!("{}\n", alice()), WAIT);
     let draft: Draft = serde_json::from_value(draft()).unwrap();
     let made = client.create(&draft).unwrap();
     assert_eq!((made.id, made.state), (TicketId(1), State::Active));
     assert_eq!(client.show(made.id).unwrap(), made);
     assert_eq!(client.extend(made.id, &end(7200)).unwrap().extended, 1);
-    for _ in 0..60 {
+    for _ in 0..150 {
         client.create(&draft).unwrap();
     }
     client.cancel(TicketId(2)).unwrap();
-    assert_eq!(client.list(false).unwrap().len(), 60);
+    assert_eq!(client.list(false).unwrap().len(), 150);
     let all = client.list(true).unwrap();
-    assert_eq!((all.len(), all[1].state), (61, State::Cancelled));
+    assert_eq!((all.len(), all[1].state), (151, State::Cancelled));
     match client.show(TicketId(99)) {
         Err(Failed::Problem(problem)) => assert_eq!(problem.code, "unknown_ticket"),
         other => panic!("{other:?}"),
