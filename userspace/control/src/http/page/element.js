@@ -18,7 +18,7 @@ const h = (tag, attributes, ...children) => fill(document.createElement(tag), at
 const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
 // A cell of a table: text, and how it looks.
-const cell = (text, kind) => h('td', { class: text === '' ? 'none' : kind }, text === '' ? '–' : text);
+const cell = (text, kind) => h('td', { class: text === '' ? `none ${kind || ''}` : kind }, text === '' ? '–' : text);
 
 // Whether `data` is other than it was when `key` was last drawn.
 const drawn = new Map();

@@ -73,7 +73,8 @@ function beside(from, to, offset) {
 }
 
 // One side of a link, whichever way it is walked.
-const lane = (a, b, index, count) => (index - (count - 1) / 2) * 8 * (a < b ? 1 : -1);
+const lane = (from, to, index, count) => (index - (count - 1) / 2) * 8 * (before(from, to) ? 1 : -1);
+const before = (from, to) => from.x < to.x || (from.x === to.x && from.y < to.y);
 
 function draw(view, width) {
   const found = layers(view);
@@ -100,7 +101,8 @@ function draw(view, width) {
     const live = view.flows.filter(flow => flow.lsp === lsp.name).length;
     const pieces = lsp.hops.slice(1).map((hop, step) => {
       const from = lsp.hops[step], own = users.get([from, hop].sort().join('\n'));
-      return { own, forth: from < hop, ends: beside(at.get(from), at.get(hop), lane(from, hop, own.indexOf(index), own.length)) };
+      const [here, there] = [at.get(from), at.get(hop)];
+      return { own, forth: before(here, there), ends: beside(here, there, lane(here, there, own.indexOf(index), own.length)) };
     });
     if (pieces.length === 0) return;
     const path = pieces.map(({ ends: [a, b] }) => `M${a.x.toFixed(1)} ${a.y.toFixed(1)}L${b.x.toFixed(1)} ${b.y.toFixed(1)}`).join('');
