@@ -9,14 +9,17 @@
 //! - [`wanted`], [`live`], [`aging`], [`life`], [`controller`], [`audit`]: the decisions. No I/O and no
 //!   clock: the caller passes time in, and the same events give the same rules in any order.
 //! - [`device`]: what a router must be able to do; [`memory`], [`nft`], [`iprule`], [`openflow`],
-//!   [`frr`], [`junos`], [`slow`]: those there are.
+//!   [`frr`], [`flowspec`], [`junos`], [`slow`]: those there are.
+//! - [`bgp`], [`flowspec::receiver`]: a small router that does what FlowSpec routes tell it.
 //! - [`round()`]: reads back, decides, applies, reads back; [`quick`] where it must be soon.
 
 pub mod aging;
 pub mod audit;
+pub mod bgp;
 pub mod controller;
 pub mod device;
 pub mod error;
+pub mod flowspec;
 pub mod frr;
 pub mod iprule;
 pub mod junos;

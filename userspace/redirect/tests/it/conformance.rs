@@ -2,6 +2,7 @@
 //! What every device must do. A device joins by a [`Lab`] and one line at the end.
 
 use crate::bed::{Bed, settings};
+use crate::flowspec::FlowSpecLab;
 use crate::frr::FrrLab;
 use crate::junos::JunosLab;
 use crate::labs::{IpRuleLab, Lab, MemoryLab, NftLab, PlainLab, SlowLab};
@@ -374,4 +375,5 @@ conforms!(nft, super::NftLab);
 conforms!(slow, super::SlowLab);
 conforms!(openflow, super::OvsLab);
 conforms!(frr, super::FrrLab);
+conforms!(flowspec, super::FlowSpecLab);
 conforms!(junos, super::JunosLab);

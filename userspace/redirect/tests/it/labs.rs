@@ -32,7 +32,7 @@ pub(crate) trait PlainLab: Lab + Sized {
 /// [`Memory`], shared by all that open it.
 pub(crate) struct MemoryLab(Arc<Mutex<Memory>>);
 
-struct Shared(Arc<Mutex<Memory>>, usize);
+pub(crate) struct Shared(pub(crate) Arc<Mutex<Memory>>, pub(crate) usize);
 
 impl Device for Shared {
     fn name(&self) -> &str {

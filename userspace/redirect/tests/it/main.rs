@@ -10,6 +10,7 @@
 mod bed;
 mod conformance;
 mod controller;
+mod flowspec;
 mod frr;
 mod junos;
 mod labs;
@@ -19,6 +20,7 @@ mod net;
 mod nft;
 mod ovs;
 mod packets;
+mod receiver;
 mod reconcile;
 mod space;
 mod traffic;

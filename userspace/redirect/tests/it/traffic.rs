@@ -3,6 +3,7 @@
 //! says is installed.
 
 use crate::bed::{Bed, settings};
+use crate::flowspec::FlowSpecLab;
 use crate::matches::{both, entry, name, target};
 use crate::net::{LINKS, Net};
 use crate::packets::{Came, Flow, Sender, receive};
@@ -29,6 +30,10 @@ fn nft() -> Box<dyn Device> {
 
 fn iprule() -> Box<dyn Device> {
     Box::new(IpRule::open("router").unwrap())
+}
+
+fn flowspec() -> Box<dyn Device> {
+    Box::new(FlowSpecLab::device(["science", "back", "main"], 100))
 }
 
 /// Calls a test in a new network, in the router's namespace.
@@ -291,6 +296,14 @@ fn narrow_entries_win_with_nft() {
 #[test]
 fn narrow_entries_win_with_iprule() {
     on(&["ip"], |net| narrow_entries_win(net, iprule));
+}
+
+#[test]
+fn narrow_entries_win_with_flowspec() {
+    on(&["ip", "nft", "gobgp", "gobgpd"], |net| {
+        let _lab = FlowSpecLab::start();
+        narrow_entries_win(net, flowspec);
+    });
 }
 
 #[test]
