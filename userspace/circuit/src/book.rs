@@ -6,88 +6,18 @@
 //! steers packets asks [`Book::usable`] and says with [`Book::steer`] whether packets are sent into
 //! it: a circuit is not taken down under them before a last wait is over.
 
+mod entry;
+
+pub use entry::{Entry, Key};
+
 use crate::circuits::Id;
 use crate::life::{Call, Event, Life, State, Step};
 pub use crate::manner::Manner;
 use crate::request::{BadName, Name, Pair, Rate, Request};
 use crate::time::{At, Span};
+pub(crate) use entry::serves;
+use entry::{Want, postpone};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a circuit is for. Circuits go both ways, so a pair and its reverse are one here.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Its ends.
-    pub pair: Pair,
-    /// How much.
-    pub rate: Rate,
-}
-
-impl Key {
-    fn canonical(&self) -> Self {
-        Self { pair: self.pair.canonical(), rate: self.rate }
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Want {
-    offline: bool,
-    flows: BTreeSet<u64>,
-    /// Online circuits end when this is over.
-    idle_since: Option<At>,
-    failures: u32,
-    not_before: Option<At>,
-}
-
-impl Want {
-    pub(crate) fn wanted(&self, now: At, manner: &Manner) -> bool {
-        let lingers = |since: At| now < since.plus(manner.linger_ms);
-        self.offline || !self.flows.is_empty() || self.idle_since.is_some_and(lingers)
-    }
-}
-
-/// A circuit.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// What was asked for.
-    pub request: Request,
-    /// What the provider calls it, once known.
-    pub id: Option<Id>,
-    /// How far it is.
-    pub life: Life,
-    /// When it got its id.
-    pub(crate) since: Option<At>,
-    steered: bool,
-    pub(crate) leaving: Option<At>,
-    /// The orderly end has begun.
-    released: bool,
-    failures: u32,
-    not_before: Option<At>,
-}
-
-impl Entry {
-    pub(crate) fn new(request: Request, life: Life) -> Self {
-        Self {
-            request,
-            life,
-            id: None,
-            since: None,
-            steered: false,
-            leaving: None,
-            released: false,
-            failures: 0,
-            not_before: None,
-        }
-    }
-
-    pub(crate) fn key(&self) -> Key {
-        Key { pair: self.request.name.pair().canonical(), rate: self.request.rate }
-    }
-
-    /// Whether it is to be given back.
-    pub fn is_leaving(&self) -> bool {
-        self.leaving.is_some() || self.life.state() == State::Failed
-    }
-}
 
 /// A call to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +45,8 @@ pub struct Lost {
     pub stuck: u64,
     /// Circuits taken down with packets still steered into them.
     pub under_traffic: u64,
+    /// Steps nobody fetched in time.
+    pub steps: u64,
 }
 
 /// All circuits.
@@ -264,6 +196,8 @@ impl Book {
         for step in steps {
             if self.steps.len() < STEPS {
                 self.steps.push((name.clone(), *step));
+            } else {
+                self.lost.steps += 1;
             }
             match step.to {
                 State::Failed => {
@@ -428,16 +362,6 @@ impl Book {
             |entry: &Entry| entry.leaving.is_some() && entry.failures >= self.manner.attempts;
         self.entries.iter().filter(|(_, entry)| stuck(entry)).map(|(name, _)| name).collect()
     }
-}
-
-pub(crate) fn serves(entry: &Entry, key: &Key) -> bool {
-    entry.key() == *key
-}
-
-fn postpone(failures: &mut u32, not_before: &mut Option<At>, now: At, manner: &Manner) {
-    let wait = manner.retry_ms.saturating_mul(1 << (*failures).min(10));
-    *failures = failures.saturating_add(1);
-    *not_before = Some(now.plus(wait));
 }
 
 #[cfg(test)]

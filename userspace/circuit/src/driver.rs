@@ -40,6 +40,8 @@ pub struct Driver {
     /// The provider has told once what it has.
     listed: bool,
     said: Vec<String>,
+    /// Messages nobody fetched in time.
+    unsaid: u64,
     foreign: Vec<Id>,
     /// Given back lately, and when: a list asked for before may still have them.
     gone: VecDeque<(Id, At)>,
@@ -59,14 +61,19 @@ impl Driver {
             listing: false,
             listed: false,
             said: Vec::new(),
+            unsaid: 0,
             foreign: Vec::new(),
             gone: VecDeque::new(),
         }
     }
 
-    /// What went wrong since the last call.
+    /// What went wrong since the last call; the last line tells of messages there was no room for.
     pub fn said(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.said)
+        let mut said = std::mem::take(&mut self.said);
+        if self.unsaid > 0 {
+            said.push(format!("{} more messages were dropped", std::mem::take(&mut self.unsaid)));
+        }
+        said
     }
 
     /// Circuits at the provider that are not ours.
@@ -115,6 +122,8 @@ impl Driver {
     fn say(&mut self, text: String) {
         if self.said.len() < SAID {
             self.said.push(text);
+        } else {
+            self.unsaid += 1;
         }
     }
 
@@ -155,6 +164,8 @@ impl Driver {
                         let gone =
                             |id: &Id| self.gone.iter().any(|(one, at)| one == id && *at >= asked);
                         remotes.retain(|remote| !gone(&remote.id));
+                        // Of a later list they are not in doubt any more.
+                        self.gone.retain(|(_, at)| *at >= asked);
                         self.foreign = self.book.reconcile(&remotes, asked, now());
                         self.listed = true;
                         self.list_at = now().plus(self.list_every_ms);

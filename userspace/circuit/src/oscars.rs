@@ -2,7 +2,8 @@
 //! OSCARS 1.x as a provider of circuits, by its REST interface.
 //!
 //! - [`l2vpn`]: the JSON it takes and gives.
-//! - [`client`]: the provider of circuits.
+//! - `settings`: where it is. [`client`]: the provider of circuits.
 
 pub mod client;
 pub mod l2vpn;
+mod settings;

@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 
 impl Book {
     /// What the provider has. Circuits of ours nobody here knows are taken up if they are wanted and
-    /// given back if not; what is known is brought up to what the provider says. Returns the ids of
-    /// circuits that are not ours. The provider was asked at `asked`: what it named since then may be
-    /// missing in what it told.
+    /// given back if not, after [`Book::steer`] has said that no packets take them; what is known is
+    /// brought up to what the provider says. Returns the ids of circuits that are not ours. The
+    /// provider was asked at `asked`: what it named since then may be missing in what it told.
     pub fn reconcile(&mut self, remotes: &[Remote], asked: At, now: At) -> Vec<Id> {
         let mut foreign = Vec::new();
         let mut told = BTreeSet::new();
@@ -68,6 +68,8 @@ impl Book {
         let request =
             Request { name: name.clone(), rate: remote.rate, span, best, off_ip_path, both: true };
         let mut entry = Entry::new(request, Life::found(span, self.manner.waits, now));
+        // Nobody has said yet that no packets are steered into it: routers are read later than this.
+        entry.steered = true;
         if served || !wanted {
             entry.leaving = Some(now);
         }

@@ -12,11 +12,12 @@ use crate::counters::{Counters, count};
 use crate::error::{Error, Why};
 use crate::http::{Ask, Failed, ask};
 use crate::oscars::l2vpn::{Availability, Interval, L2vpn, Meta, Page, Qos, name, seconds};
+pub use crate::oscars::settings::{Port, Settings};
 use crate::request::{Rate, Request};
 use crate::time::At;
 use hyper::{Method, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,55 +35,6 @@ const NEVER_MS: u64 = 10 * 365 * 86_400_000;
 /// An end further away than this is none.
 const FAR_MS: u64 = 5 * 365 * 86_400_000;
 const JSON: &str = "application/json";
-
-/// Where a router's circuits end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Port {
-    /// Name of the device.
-    pub device: String,
-    /// Name of its port.
-    pub port: String,
-    /// VLAN, for tagged ports.
-    #[serde(default)]
-    pub vlan: u16,
-    /// Whether it is tagged.
-    pub tagged: bool,
-}
-
-/// A server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Settings {
-    /// `http://host:port`.
-    pub url: String,
-    /// The whole value of the Authorization header.
-    #[serde(default)]
-    pub authorization: Option<String>,
-    /// Ports of routers.
-    pub ports: BTreeMap<String, Port>,
-    /// Bytes of a packet.
-    #[serde(default = "jumbo")]
-    pub mtu: u32,
-    /// Bound of a wait for an answer.
-    #[serde(default = "minute")]
-    pub wait_ms: u64,
-    /// From one look at the circuits to the next.
-    #[serde(default = "five")]
-    pub poll_ms: u64,
-}
-
-fn jumbo() -> u32 {
-    9000
-}
-
-fn minute() -> u64 {
-    60_000
-}
-
-fn five() -> u64 {
-    5_000
-}
 
 /// The provider.
 #[derive(Debug)]

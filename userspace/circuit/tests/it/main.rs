@@ -15,6 +15,7 @@ mod local;
 mod lsp_lab;
 mod nsi;
 mod nsi_mock;
+mod nsi_text;
 mod oscars;
 mod oscars_mock;
 mod plain;

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A provider of the NSI Connection Service: answers later, at the requester's endpoint, and as badly
-//! as it is told to. Its XML is written and read by hand.
+//! as it is told to.
 
+use crate::nsi_text::{BASE, Connection, between, check, exception, message};
+pub(crate) use crate::nsi_text::{PROVIDER, REQUESTER};
 use crate::plain::{Asked, ask, serve};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
-
-pub(crate) const PROVIDER: &str = "urn:ogf:network:example.net:2026:nsa:provider";
-pub(crate) const REQUESTER: &str = "urn:ogf:network:example.org:2026:nsa:requester";
-const BASE: &str = "http://schemas.ogf.org/nsi/2013/12";
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,25 +35,6 @@ pub(crate) enum Fault {
     LoseActive,
 }
 
-/// A reservation.
-#[derive(Clone, Debug)]
-pub(crate) struct Connection {
-    pub(crate) description: String,
-    pub(crate) global: String,
-    pub(crate) capacity: String,
-    pub(crate) source: String,
-    pub(crate) dest: String,
-    pub(crate) end: Option<String>,
-    pub(crate) version: i64,
-    pub(crate) reservation: &'static str,
-    pub(crate) provision: &'static str,
-    pub(crate) lifecycle: &'static str,
-    pub(crate) active: bool,
-    reply_to: String,
-    notifications: i64,
-    change: Option<(i64, Option<String>)>,
-}
-
 #[derive(Default)]
 struct State {
     connections: BTreeMap<String, Connection>,
@@ -71,52 +50,6 @@ struct State {
 pub(crate) struct Mock {
     pub(crate) url: String,
     state: Arc<Mutex<State>>,
-}
-
-fn between<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    Some(rest.split_once(&format!("</{name}>"))?.0)
-}
-
-fn message(correlation: &str, version: &str, body: &str) -> String {
-    format!(
-        "<?xml version='1.0' encoding='UTF-8'?>\n<S:Envelope xmlns:S='http://schemas.xmlsoap.org/soap/envelope/' \
-         xmlns:h='{BASE}/framework/headers' xmlns:c='{BASE}/connection/types' xmlns:p='{BASE}/services/point2point' \
-         xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'>\n <S:Header>\n  <h:nsiHeader>\n   \
-         <protocolVersion>application/vnd.ogf.nsi.cs.v2.{version}+soap</protocolVersion>\n   \
-         <correlationId>{correlation}</correlationId>\n   <requesterNSA>{REQUESTER}</requesterNSA>\n   \
-         <providerNSA>{PROVIDER}</providerNSA>\n  </h:nsiHeader>\n </S:Header>\n <S:Body>\n  {body}\n </S:Body>\n</S:Envelope>\n"
-    )
-}
-
-fn exception(id: &str, text: &str) -> String {
-    format!(
-        "<serviceException><nsaId>{PROVIDER}</nsaId><errorId>{id}</errorId><text>{text}</text></serviceException>"
-    )
-}
-
-impl Connection {
-    fn states(&self) -> String {
-        format!(
-            "<connectionStates><reservationState>{}</reservationState><provisionState>{}</provisionState>\
-             <lifecycleState>{}</lifecycleState><dataPlaneStatus><active>{}</active><version>{}</version>\
-             <versionConsistent>true</versionConsistent></dataPlaneStatus></connectionStates>",
-            self.reservation, self.provision, self.lifecycle, self.active, self.version
-        )
-    }
-
-    fn criteria(&self) -> String {
-        let end = self
-            .end
-            .as_ref()
-            .map_or("<endTime xsi:nil='true'/>".into(), |end| format!("<endTime>{end}</endTime>"));
-        format!(
-            "<criteria version='{}'><schedule><startTime>2026-01-01T00:00:00Z</startTime>{end}</schedule>\
-             <serviceType>{BASE}/descriptions/EVTS.A-GOLE</serviceType><p:p2ps><capacity>{}</capacity>\
-             <directionality>Bidirectional</directionality><sourceSTP>{}</sourceSTP><destSTP>{}</destSTP></p:p2ps></criteria>",
-            self.version, self.capacity, self.source, self.dest
-        )
-    }
 }
 
 impl Mock {
@@ -171,19 +104,11 @@ impl Mock {
     pub(crate) fn plant(&self, id: &str, description: &str) {
         let one = Connection {
             description: description.to_owned(),
-            global: String::new(),
             capacity: "5".into(),
             source: "urn:a".into(),
             dest: "urn:b".into(),
-            end: None,
             version: 1,
-            reservation: "ReserveStart",
-            provision: "Released",
-            lifecycle: "Created",
-            active: false,
-            reply_to: String::new(),
-            notifications: 0,
-            change: None,
+            ..Connection::new("ReserveStart")
         };
         self.lock().connections.insert(id.to_owned(), one);
     }
@@ -315,13 +240,8 @@ impl Mock {
                     dest: text("destSTP"),
                     end,
                     version,
-                    reservation: "ReserveChecking",
-                    provision: "Released",
-                    lifecycle: "Created",
-                    active: false,
                     reply_to: reply_to.to_owned(),
-                    notifications: 0,
-                    change: None,
+                    ..Connection::new("ReserveChecking")
                 };
                 state.connections.insert(id.clone(), one);
                 id
@@ -475,28 +395,4 @@ impl Mock {
             "<c:querySummarySyncConfirmed>{reservations}<lastModified>2026-01-01T00:00:00Z</lastModified></c:querySummarySyncConfirmed>"
         )
     }
-}
-
-/// What every request must have, beyond what its handling needs.
-fn check(complaints: &mut Vec<String>, asked: &Asked, action: &str, name: &str) {
-    let mut complain = |ok: bool, what: &str| {
-        if !ok {
-            complaints.push(format!("{name}: {what}"));
-        }
-    };
-    complain(asked.method == "POST" && asked.path == "/nsi/provider", "method or path");
-    complain(action == format!("\"{BASE}/connection/service/{name}\""), "SOAPAction");
-    let kind = asked.headers.get("content-type").map_or("", String::as_str);
-    complain(kind == "text/xml; charset=utf-8", "Content-Type");
-    let field = |name: &str| between(&asked.body, name).unwrap_or_default();
-    complain(
-        field("protocolVersion") == "application/vnd.ogf.nsi.cs.v2.provider+soap",
-        "protocolVersion",
-    );
-    complain(field("requesterNSA") == REQUESTER && field("providerNSA") == PROVIDER, "NSAs");
-    let uuid = field("correlationId").strip_prefix("urn:uuid:").unwrap_or_default();
-    let groups: Vec<usize> = uuid.split('-').map(str::len).collect();
-    let hex = uuid.chars().all(|c| c == '-' || c.is_ascii_digit() || ('a'..='f').contains(&c));
-    complain(groups == [8, 4, 4, 4, 12] && hex, "correlationId");
-    complain((name == "querySummarySync") == field("replyTo").is_empty(), "replyTo");
 }

@@ -21,7 +21,7 @@ fn pairs(count: usize) -> BTreeSet<Pair> {
 async fn driver(mock: &Mock) -> Driver {
     let nsi: Arc<dyn Circuits> =
         Arc::new(Nsi::start(settings(mock), Arc::default()).await.unwrap());
-    let manner = Manner { retry_ms: 50, ..Manner::default() };
+    let manner = Manner { retry_ms: 50, withdraw_ms: 50, ..Manner::default() };
     Driver::new(Book::new(manner), nsi, 300)
 }
 
