@@ -97,6 +97,11 @@ impl Detector {
         })
     }
 
+    /// Another table: it is what new flows are looked for by. Flows that are kept stay where they are.
+    pub fn set_gate(&mut self, gate: Option<Gate>) {
+        self.gate = gate;
+    }
+
     /// Takes a report. `now` says which flows have been silent for long; where it is less than it was,
     /// it is what it was.
     pub fn observe(&mut self, report: &Report, now: Ns, out: &mut Vec<Event>) {
@@ -108,6 +113,9 @@ impl Detector {
             return;
         }
         counters.bytes = counters.bytes.saturating_add(report.bytes);
+        if self.exact.contains_key(&report.key) {
+            return self.in_exact(report, out);
+        }
         let gated = self.gate.as_ref().is_none_or(|gate| gate.admits(&report.key));
         if !gated {
             counters.outside_reports += 1;
@@ -115,9 +123,7 @@ impl Detector {
             return self.in_rest(report, false, out);
         }
         let full = self.exact.len() >= self.setting.flows;
-        if self.exact.contains_key(&report.key) {
-            self.in_exact(report, out);
-        } else if full || self.rest.value(&report.key).is_some_and(Option::is_some) {
+        if full || self.rest.value(&report.key).is_some_and(Option::is_some) {
             self.in_rest(report, true, out);
         } else {
             self.in_exact(report, out);

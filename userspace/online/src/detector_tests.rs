@@ -136,6 +136,33 @@ fn outside_the_table_flows_are_counted() {
     assert_eq!((counters.outside_reports, counters.outside_bytes), (1, 1500));
 }
 
+/// A new table, while flows live: one that is kept stays, one it lets in that was among the rest stays
+/// there, and new ones are sorted by it.
+#[test]
+fn another_table_sorts_new_flows() {
+    let pair = |src: &str| PrefixFlow {
+        src: src.parse().unwrap(),
+        dst: "198.51.100.0/24".parse().unwrap(),
+    };
+    let gate = |src| Some(Gate::new([pair(src)], false));
+    let mut detector = Detector::new(SETTING, gate("192.0.2.0/24")).unwrap();
+    let mut other = report(9, 0, 10, 400);
+    other.key = key("203.0.113.1", "198.51.100.9", 9);
+    let mut out = Vec::new();
+    detector.observe(&report(1, 0, 10, 400), 0, &mut out);
+    detector.observe(&other, 0, &mut out);
+    assert_eq!(detector.flows(), (1, 1));
+    detector.set_gate(gate("203.0.113.0/24"));
+    detector.observe(&report(1, 10, 20, 1500), 20 * SECOND, &mut out);
+    let mut next = Report { first: 10 * SECOND, last: 20 * SECOND, bytes: 1500, ..other };
+    detector.observe(&next, 20 * SECOND, &mut out);
+    next.key = key("203.0.113.2", "198.51.100.9", 9);
+    detector.observe(&next, 20 * SECOND, &mut out);
+    assert_eq!(detector.flows(), (2, 1));
+    let found: Vec<_> = out.iter().map(|event| (event.key, event.gated)).collect();
+    assert_eq!(found, [(report(1, 0, 10, 1).key, true), (other.key, false), (next.key, true)]);
+}
+
 /// Room for one flow and one among the rest.
 #[test]
 fn what_falls_off_is_counted() {
