@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `hntes delay`: what is left to redirect once a flow is found.
 
+use crate::cmd::known::Known;
 use crate::cmd::online::nanoseconds;
 use crate::cmd::switches::Switches;
 use crate::cmd::{assume, remarks};
-use crate::input::folder;
+use crate::input::source::Sources;
 use crate::online::curve::{curve, flows};
 use crate::online::figure::figure;
 use crate::online::point::{Point, USUAL};
 use crate::tables;
-use crate::watch::Watch;
+use crate::watch::{Watch, octets};
 use crate::work::{Engine, Work};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -38,8 +39,11 @@ table take its entries from their first byte, the others are looked for; `table_
 #[command(after_help = NOTES)]
 pub struct Args {
     /// Files of flow records, or folders of them, as `fam` reads them.
-    #[arg(required = true, value_name = "FILE|DIR")]
+    #[arg(required = true, value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
+    /// Most octets of pipes that are copied to TMPDIR to be read more than once, such as 512M or 20G.
+    #[arg(long, value_name = "SIZE", default_value = "8G", value_parser = octets)]
+    spool: u64,
     #[command(flatten)]
     switches: Switches,
     /// Points of the curve.
@@ -110,17 +114,16 @@ impl Args {
     /// The alpha flows of all days.
     fn days(&self, reading: &Reading) -> Result<Days> {
         let assume = assume::assume(self.assume_exporter, &self.assume_sampling)?;
-        let files = folder::expand(&self.files)?;
-        let watch = Watch::new(None);
-        let engine = Engine::default();
-        let mut work = Work::new(&files, &engine, None, &assume, self.threads, &watch)?;
-        let found = loop {
-            match work.read(reading) {
-                Err(error) if work.set_aside(&error) => {}
-                other => break other?,
-            }
-        };
-        remarks::say(&found.reports, &found.days, &[], reading);
-        Ok(found.days)
+        let sources = Sources::new(&self.files, self.spool)?;
+        remarks::of_sources(&sources);
+        let (watch, engine) = (Watch::new(None), Engine::default());
+        let files = &sources.files;
+        let mut work = Work::new(files, &engine, None, &assume, self.threads, &watch)?;
+        let mut found = work.try_all(|work| work.read(reading))?;
+        let days = std::mem::take(&mut found.days);
+        let Known { days, far, .. } = Known::new(days, None, false, reading)?;
+        let far = work.try_all(|work| work.far(&far, reading))?;
+        remarks::say(&found.reports, &days, &[], &far, reading);
+        Ok(days)
     }
 }

@@ -98,6 +98,8 @@ fn an_interface_is_a_mirror() {
             assert_eq!(status.code(), Some(2), "{talk}");
             assert!(talk.contains("--interface lo"), "{talk}");
             println!("skipped: {talk}");
+            // Our own guest lets root read every interface.
+            assert!(std::env::var_os("TELESTEER_GUEST").is_none(), "{talk}");
             return;
         }
         socket.send_to(&[0; 972], ("127.0.0.1", port)).unwrap();
