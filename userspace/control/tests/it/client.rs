@@ -35,7 +35,7 @@ fn it_does_all_there_is() {
     assert_eq!(client.list(false).unwrap().len(), 150);
     let all = client.list(true).unwrap();
     assert_eq!((all.len(), all[1].state), (151, State::Cancelled));
-    match client.show(TicketId(99)) {
+    match client.show(TicketId(999)) {
         Err(Failed::Problem(problem)) => assert_eq!(problem.code, "unknown_ticket"),
         other => panic!("{other:?}"),
     }
