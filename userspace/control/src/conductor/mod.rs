@@ -110,14 +110,14 @@ struct Router {
 impl Conductor {
     /// Of routers of these names, with what was known before. Flows that lived then count as alive
     /// for a while.
-    pub fn new<'n>(
+    pub fn new(
         settings: Settings,
         network: Network,
-        routers: impl IntoIterator<Item = &'n str>,
+        routers: &[&str],
         state: &State,
         now: Ns,
     ) -> Self {
-        let routers = routers.into_iter().map(|name| (name.to_owned(), Router::default()));
+        let routers = routers.iter().map(|name| ((*name).to_owned(), Router::default()));
         let mut conductor = Self {
             settings,
             network,

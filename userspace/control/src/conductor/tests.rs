@@ -25,7 +25,7 @@ fn network() -> Network {
 }
 
 fn conductor(settings: Settings) -> Conductor {
-    Conductor::new(settings, network(), ROUTERS, &State::default(), 0)
+    Conductor::new(settings, network(), &ROUTERS, &State::default(), 0)
 }
 
 fn event(what: Heard, key: FiveTuple) -> Event {
@@ -278,7 +278,7 @@ proptest! {
             world.conductor.records().iter().for_each(|record| state.apply(record));
         }
         let before = &world.conductor;
-        let after = Conductor::new(before.settings, network(), ROUTERS, &state, world.now);
+        let after = Conductor::new(before.settings, network(), &ROUTERS, &state, world.now);
         prop_assert_eq!(&after.table, &before.table);
         prop_assert_eq!(&after.idle, &before.idle);
         let flows = |conductor: &Conductor| -> Vec<_> {
@@ -319,7 +319,7 @@ fn after_a_restart_a_flow_counts_as_alive_until_it_had_time_to_be_seen_again() {
         state.apply(&Record::Flow(flow(n, 7), Live { exporter: None, since: 3 }));
     }
     let settings = Settings { doubt: 150 * SECOND, ..Settings::default() };
-    let mut conductor = Conductor::new(settings, network(), ROUTERS, &state, SECOND);
+    let mut conductor = Conductor::new(settings, network(), &ROUTERS, &state, SECOND);
     conductor.take_circuits(circuits(&[(1, true)]));
     conductor.settle(SECOND);
     assert_eq!(conductor.wish("r1").unwrap().entries.len(), 2);

@@ -138,8 +138,7 @@ impl Service {
         let face = Face::new(audit, book, journal.clone(), bell.clone(), echo);
         let face = Arc::new(face);
         let (speaker, feed) = feed(bell.clone());
-        let names: Vec<String> = settings.routers.keys().cloned().collect();
-        let names = || names.iter().map(String::as_str);
+        let names: Vec<&str> = settings.routers.keys().map(String::as_str).collect();
         let none = State::default();
         let known = if release { &none } else { &state };
         // Anything that differs from one loop to the other will do.
@@ -148,7 +147,7 @@ impl Service {
         if release {
             (of.offline_routes, of.offline_circuits) = (false, false);
         }
-        let conductor = Conductor::new(of, network.clone(), names(), known, at);
+        let conductor = Conductor::new(of, network.clone(), &names, known, at);
         feed.set_gate(conductor.gate().clone());
         let office = Office::start(
             settings.circuits.clone(),

@@ -15,7 +15,7 @@ use telesteer_control::settings::{Collector, Source as Of};
 use telesteer_fam::Ns;
 use telesteer_online::clock::Clock;
 use telesteer_online::hold::Hold;
-use telesteer_online::{Detector, Event, Gate, Setting};
+use telesteer_online::{Detector, Event};
 
 /// Silence after which time goes on by our own clock.
 const WAIT: Duration = Duration::from_millis(100);
@@ -37,7 +37,6 @@ impl Listener {
 struct Listening {
     source: Source,
     gated: bool,
-    setting: Setting,
     detector: Detector,
     hold: Hold,
     speaker: Speaker,
@@ -71,13 +70,11 @@ pub(super) fn start(
         _ => anyhow::bail!("collector: neither a path nor an interface"),
     };
     let gate = speaker.gate().filter(|_| gated).map(|gate| (*gate).clone());
-    let setting = of.setting();
-    let detector = Detector::new(setting, gate).context("collector")?;
+    let detector = Detector::new(of.setting(), gate).context("collector")?;
     let (by, jump) = of.hold_and_jump();
     let hold = Hold::new(by, HELD, Clock::new(jump));
     let (events, heard) = (Vec::new(), None);
-    let mut listening =
-        Listening { source, gated, setting, detector, hold, speaker, stop, events, heard };
+    let mut listening = Listening { source, gated, detector, hold, speaker, stop, events, heard };
     Ok(Listener(thread::spawn(move || listening.listen())))
 }
 
@@ -86,7 +83,7 @@ impl Listening {
         let mut stopped: Option<Instant> = None;
         loop {
             if let Some(gate) = self.speaker.gate().filter(|_| self.gated) {
-                self.sort_anew((*gate).clone());
+                self.detector.set_gate(Some((*gate).clone()));
             }
             let over = match self.source.items.recv_timeout(WAIT) {
                 Ok(item) => self.take(item),
@@ -111,16 +108,6 @@ impl Listening {
                     return;
                 }
             }
-        }
-    }
-
-    /// Another table is in force, about once a day: the detector begins anew. Flows that it knew are
-    /// said to be in doubt, and those that go on are found again before that is over.
-    fn sort_anew(&mut self, gate: Gate) {
-        // The setting was good for the detector before.
-        if let Ok(detector) = Detector::new(self.setting, Some(gate)) {
-            self.detector.finish(&mut self.events);
-            self.detector = detector;
         }
     }
 
