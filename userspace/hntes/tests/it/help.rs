@@ -23,7 +23,7 @@ fn listed(help: &str) -> BTreeSet<String> {
 /// Options of a verb, and of its own verbs.
 fn options(verb: &str) -> BTreeSet<String> {
     let of = OF_TICKET.iter().filter(|_| verb == "ticket");
-    let of = of.flat_map(|one| listed(&stdout(hntes([verb, one, "--help"]))));
+    let of = of.flat_map(|one| listed(&stdout(hntes([verb, *one, "--help"]))));
     listed(&help(Some(verb))).into_iter().chain(of).collect()
 }
 
