@@ -71,7 +71,6 @@ fn it_analyses_the_day_and_lets_the_table_say_which_flows() {
     let path = bed.dir.path().join("hntes.toml");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("[online]\n", "[online]\ngated = true\n")).unwrap();
-    bed.send(true);
     let flows = bed.dir.path().join("flows");
     fs::create_dir(&flows).unwrap();
     let day = Duration::from_secs(86_400);
@@ -84,8 +83,9 @@ fn it_analyses_the_day_and_lets_the_table_say_which_flows() {
     );
     fs::write(flows.join("yesterday.csv"), csv).unwrap();
     let child = bed.start(&[]);
+    bed.until("the table", || bed.told("table-taken") == 1);
+    bed.send(true);
     bed.until("redirection of a flow of the table", || bed.is_redirected());
-    assert_eq!(bed.told("table-taken"), 1);
     assert_eq!(fs::read_dir(bed.dir.path().join("tables")).unwrap().count(), 1);
     bed.send(false);
     bed.until("the end", || bed.is_empty());
