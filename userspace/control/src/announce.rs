@@ -55,3 +55,55 @@ pub fn announced(
     }
     (all.into_iter().collect(), counters)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Place;
+    use crate::ticket::testing::{T0, announcement, holder};
+    use crate::ticket::{Limits, State, Ticket, TicketId};
+    use std::collections::BTreeMap;
+    use telesteer_fam::time::SECOND;
+
+    fn network() -> Network {
+        let place =
+            |prefix: &str| Place { prefixes: vec![prefix.parse().unwrap()], ..Place::default() };
+        let places = [("r1", "192.0.2.0/24"), ("r2", "198.51.100.0/24"), ("r3", "192.0.2.64/26")];
+        let places = places.map(|(name, prefix)| (name.to_owned(), place(prefix)));
+        Network::new(&BTreeMap::from(places)).unwrap()
+    }
+
+    fn book(texts: &[(&str, Option<u64>)]) -> Book {
+        let mut book = Book::new(Limits::default());
+        for (n, (text, rate)) in texts.iter().enumerate() {
+            let mut announcement = announcement(text, 0, 10);
+            announcement.rate_mbps = *rate;
+            let (id, holder) = (TicketId(n as u64 + 1), holder("a"));
+            let (state, created, extended, finished) = (State::Waiting, T0, 0, None);
+            book.restore(Ticket { id, holder, announcement, state, created, extended, finished });
+        }
+        book
+    }
+
+    #[test]
+    fn a_ticket_goes_between_the_routers_of_its_ends() {
+        let book = book(&[
+            ("192.0.2.1 198.51.100.2 tcp 7-8 5001", Some(50)),
+            ("192.0.2.65 198.51.100.3 tcp 7 5001", Some(70)),
+            ("192.0.2.1 192.0.2.2 tcp 7 5001", None),
+            ("203.0.113.1 198.51.100.2 tcp 7 5001", None),
+            ("192.0.2.9 198.51.100.9 tcp any 5001", None),
+        ]);
+        let has = |pair: &Pair, rate: Rate| *pair == Pair::new("r1", "r2") && rate.mbps() == 50;
+        let (all, counters) = announced(&book, &network(), Rate::Unlimited, has);
+        let of = |one: &Announced| (one.pair.to_string(), one.rate.mbps(), one.ticket.clone());
+        let mut found: Vec<_> = all.iter().map(of).collect();
+        found.sort();
+        let expected =
+            [("r1>r2", 0, "t5"), ("r1>r2", 50, "t1"), ("r1>r2", 50, "t1"), ("r3>r2", 0, "t2")];
+        assert_eq!(found, expected.map(|(pair, mbps, id)| (pair.to_owned(), mbps, id.to_owned())));
+        let expected = Counters { nowhere: 2, unmatched: 0, widened: 1, unrated: 1 };
+        assert_eq!(counters, expected);
+        assert!(all.iter().all(|one| (one.from, one.until) == (T0, T0 + 10 * SECOND)));
+    }
+}

@@ -133,3 +133,24 @@ fn another_version_is_refused_and_left() {
     assert!(said.ends_with("journal: it is of version 2, not 1"), "{said}");
     assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), text);
 }
+
+#[test]
+fn a_line_counts_only_behind_those_it_was_written_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    for n in 0..4 {
+        let live = Live { exporter: None, since: n.into() };
+        journal.append(&[Record::Flow(flow(n, 7), live)]).unwrap();
+    }
+    drop(journal);
+    let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let count = |order: &[usize]| {
+        let text: String = order.iter().map(|at| format!("{}\n", lines[*at])).collect();
+        fold(text.as_bytes(), &mut State::default()).unwrap().0
+    };
+    assert_eq!(count(&[0, 1, 2, 3, 4]), 5);
+    // One left out, two that changed places, one twice, none of the first.
+    let broken = [vec![0, 1, 3, 4], vec![0, 1, 3, 2, 4], vec![0, 1, 1, 2], vec![1, 2, 3]];
+    assert_eq!(broken.map(|order| count(&order)), [2, 2, 2, 0]);
+}
