@@ -21,6 +21,9 @@ use telesteer_fam::time::SECOND;
 use telesteer_online::Setting;
 use telesteer_online::meter;
 
+/// Longest gap between records of files: a month.
+const JUMP: Ns = 31 * 86_400 * SECOND;
+
 /// Silence after which time goes on by our own clock, and the signals are looked at.
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -92,8 +95,9 @@ pub struct Args {
     /// A flow has ended after so many seconds of silence. Default: T and a slot.
     #[arg(long, value_name = "SECONDS")]
     idle: Option<f64>,
-    /// One report moves the clock by at most so many seconds, whatever it claims. Default: 300; 3600 where
-    /// files are read, in which nobody sees time go by.
+    /// One report moves the clock by at most so many seconds, whatever it claims; a longer gap between
+    /// reports ends flows that go on. Default: 300; 31 days where files are read, in which nobody sees
+    /// time go by.
     #[arg(long, value_name = "SECONDS")]
     jump: Option<f64>,
     /// Slots running with the rate of an alpha flow that make the early rule name a flow; 0: no rule.
@@ -220,7 +224,7 @@ impl Args {
         };
         let live = self.follow || self.files.iter().any(|path| is_stdin(path));
         let live = live || self.interface.is_some();
-        let jump = or(self.jump, "jump", if live { 300 * SECOND } else { 3600 * SECOND })?;
+        let jump = or(self.jump, "jump", if live { 300 * SECOND } else { JUMP })?;
         let hold = nanoseconds(self.hold, "hold")?;
         let meters = meter::Kind { bits: self.meter_bits, ..meter::Kind::default() };
         Ok(Setup { setting, hold, jump, outside: self.outside, meters })
