@@ -71,8 +71,11 @@ impl Iperf {
             "iperf3", "-c", plan.to, "-p", &port, "-B", plan.from, "--cport", &from_port, "-t",
             &seconds, "-b", &rate, "--json",
         ];
-        if plan.udp {
-            argv.extend(["-u", "-l", "1400"]);
+        match (plan.udp, plan.mbps) {
+            (true, _) => argv.extend(["-u", "-l", "1400"]),
+            // Else a rate is that of bursts of 128 KiB.
+            (false, Some(_)) => argv.extend(["-l", "1448"]),
+            (false, None) => {}
         }
         let client = Process::start(&format!("iperf-client-{port}"), Some(&near.name), dir, &argv)?;
         let longest = Duration::from_secs(plan.seconds.into()) + PATIENCE;

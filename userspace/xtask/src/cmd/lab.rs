@@ -23,6 +23,10 @@ const KEPT: [&str; 4] = ["README.md", "data.csv", "data.json", "figure.svg"];
 /// Seconds one may take in the guest.
 const TIMEOUT_S: u64 = 1800;
 
+/// Namespaces of `ip` want a root that is a mount, which that of the toolbox is not.
+const ON_A_MOUNT: [&str; 4] =
+    ["sh", "-c", "mount --rbind / /mnt && exec chroot /mnt \"$@\"", "lab"];
+
 /// Runs an experiment of the lab in a guest; without a name lists them, with `all` runs all.
 ///
 /// The network of the slides in namespaces: two customer sites, edge and core routers, a peer; MPLS
@@ -102,6 +106,7 @@ fn one(workspace: &Workspace, options: &Options, lab: &str, name: &str) -> Resul
         true => {
             command.extend(["--work".to_owned(), out.join("work").to_string_lossy().into_owned()]);
             let toolbox = Toolbox::ensure(workspace)?;
+            let command = [ON_A_MOUNT.map(str::to_owned).to_vec(), command].concat();
             let status = toolbox.command(&Binds::new(), &workspace.root, command)?.status()?;
             super::exit(status.code())
         }
