@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 /// A condition that does not come in this time does not come.
-const DEADLINE: Duration = Duration::from_secs(90);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 /// Everything is quick: alpha is what sends, and what is silent for 0.6 s has ended.
 const CONFIG: &str = r#"
