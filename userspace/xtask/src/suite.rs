@@ -406,7 +406,7 @@ mod tests {
     /// A test that gets another name must not drop out of the guests unseen.
     #[test]
     fn what_guests_run_of_a_crate_is_there() {
-        for on in &ON_KERNELS {
+        for on in ON_KERNELS.iter().filter(|on| !on.only.is_empty()) {
             let tests =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(on.prefix).join("tests/it");
             let below = fs::read_dir(&tests).unwrap().flatten().map(|entry| entry.path());
