@@ -60,10 +60,28 @@ pub fn announced(
 mod tests {
     use super::*;
     use crate::network::Place;
-    use crate::ticket::testing::{T0, announcement, holder};
-    use crate::ticket::{Limits, State, Ticket, TicketId};
+    use crate::ticket::{Announcement, Limits, State, Ticket, TicketId};
     use std::collections::BTreeMap;
     use telesteer_fam::time::SECOND;
+
+    const T0: telesteer_fam::Ns = 1_795_651_200 * SECOND;
+
+    /// `SRC DST PROTOCOL SRC_PORTS DST_PORTS`, for ten seconds.
+    fn announcement(text: &str, rate_mbps: Option<u64>) -> Announcement {
+        let words: Vec<&str> = text.split(' ').collect();
+        Announcement {
+            sources: vec![words[0].parse().unwrap()],
+            destinations: vec![words[1].parse().unwrap()],
+            protocol: words[2].parse().unwrap(),
+            source_ports: words[3].parse().unwrap(),
+            destination_ports: words[4].parse().unwrap(),
+            dscp: None,
+            start: T0,
+            end: T0 + 10 * SECOND,
+            rate_mbps,
+            note: None,
+        }
+    }
 
     fn network() -> Network {
         let place =
@@ -76,9 +94,8 @@ mod tests {
     fn book(texts: &[(&str, Option<u64>)]) -> Book {
         let mut book = Book::new(Limits::default());
         for (n, (text, rate)) in texts.iter().enumerate() {
-            let mut announcement = announcement(text, 0, 10);
-            announcement.rate_mbps = *rate;
-            let (id, holder) = (TicketId(n as u64 + 1), holder("a"));
+            let announcement = announcement(text, *rate);
+            let (id, holder) = (TicketId(n as u64 + 1), "a".parse().unwrap());
             let (state, created, extended, finished) = (State::Waiting, T0, 0, None);
             book.restore(Ticket { id, holder, announcement, state, created, extended, finished });
         }
