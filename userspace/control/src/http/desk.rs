@@ -110,7 +110,7 @@ impl Desk {
     }
 
     fn refuse(&self, no: No) -> Answered {
-        let counter = match no.problem.code.as_str() {
+        let counter = match &*no.problem.code {
             "slow_body" => &self.counters.slow_bodies,
             "large_body" => &self.counters.large_bodies,
             "unauthorised" => &self.counters.unauthorised,
@@ -237,7 +237,7 @@ impl Desk {
         Query::parse(query, &[])?;
         if call == Call::Create {
             let draft = body::read_json(parts, incoming, &self.bounds).await?;
-            return Ok(Operation::Create(draft));
+            return Ok(Operation::Create(Box::new(draft)));
         }
         let id: TicketId = id.parse().map_err(|bad: crate::ticket::record::BadTicketId| {
             Problem::new(StatusCode::NOT_FOUND, "unknown_ticket", bad.to_string())

@@ -15,36 +15,36 @@ pub const KIND: &str = "application/problem+json";
 pub struct Problem {
     /// `about:blank` (RFC 9457, section 4.2.1).
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Box<str>,
     /// The status in words.
-    pub title: String,
+    pub title: Box<str>,
     /// The status.
     pub status: u16,
     /// What is wrong this time.
-    pub detail: String,
+    pub detail: Box<str>,
     /// For programs; it does not change.
-    pub code: String,
+    pub code: Box<str>,
     /// The field of the request that is meant, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
+    pub field: Option<Box<str>>,
 }
 
 impl Problem {
     /// A problem of a status.
-    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<Box<str>>) -> Self {
         Self {
-            kind: "about:blank".to_owned(),
-            title: status.canonical_reason().unwrap_or("Unknown").to_owned(),
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or("Unknown").into(),
             status: status.as_u16(),
             detail: detail.into(),
-            code: code.to_owned(),
+            code: code.into(),
             field: None,
         }
     }
 
     /// The same, of a field.
     #[must_use]
-    pub fn of_field(mut self, field: impl Into<String>) -> Self {
+    pub fn of_field(mut self, field: impl Into<Box<str>>) -> Self {
         self.field = Some(field.into());
         self
     }
@@ -93,8 +93,8 @@ mod tests {
     fn a_problem_says_status_code_and_field() {
         let refused = Refused::Invalid { field: "dscp".to_owned(), why: "64 is more".to_owned() };
         let problem = Problem::from(Denied::from(refused));
-        assert_eq!((problem.status, problem.code.as_str()), (422, "invalid"));
-        assert_eq!(problem.detail, "dscp: 64 is more");
+        assert_eq!((problem.status, &*problem.code), (422, "invalid"));
+        assert_eq!(&*problem.detail, "dscp: 64 is more");
         let text = serde_json::to_string(&problem).unwrap();
         assert!(text.contains(r#""type":"about:blank","title":"Unprocessable"#), "{text}");
         assert!(text.ends_with(r#""field":"dscp"}"#), "{text}");

@@ -102,7 +102,7 @@ impl Book {
         };
         let (id, changed) = result.inspect_err(|refused| self.counters.refuse(refused))?;
         let ticket = self.own(holder, id)?;
-        let answer = Answer::Ticket(self.shown(ticket));
+        let answer = Answer::Ticket(Box::new(self.shown(ticket)));
         let changed = changed.then(|| ticket.clone());
         // Else a holder that makes and cancels tickets all day would fill the book.
         let finished = changed.as_ref().is_some_and(|ticket| ticket.state.is_finished());

@@ -205,7 +205,7 @@ proptest! {
         let mut stored: BTreeMap<TicketId, Ticket> = BTreeMap::new();
         for step in steps {
             let operation = match step {
-                Step::Create(wish) => (wish.who, Operation::Create(wish.draft())),
+                Step::Create(wish) => (wish.who, Operation::Create(Box::new(wish.draft()))),
                 Step::Cancel(id) => (0, Operation::Cancel(TicketId(id))),
                 Step::Extend(..) | Step::Wait(_) => {
                     act(&mut book, &mut model, step, &mut now);

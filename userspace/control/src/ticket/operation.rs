@@ -13,7 +13,7 @@ pub const PAGE: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A new ticket.
-    Create(Draft),
+    Create(Box<Draft>),
     /// One of the holder's.
     Show(TicketId),
     /// The holder's, by their numbers.
@@ -42,7 +42,7 @@ impl Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A ticket, as it is now.
-    Ticket(ShownTicket),
+    Ticket(Box<ShownTicket>),
     /// Some of them.
     Page(ShownPage),
 }

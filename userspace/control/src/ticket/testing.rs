@@ -97,7 +97,7 @@ pub(crate) fn ticket(
     draft: Draft,
     now: i64,
 ) -> Result<ShownTicket, Refused> {
-    run(book, who, Operation::Create(draft), now)
+    run(book, who, Operation::Create(Box::new(draft)), now)
 }
 
 /// Does something to one ticket.
@@ -108,7 +108,7 @@ pub(crate) fn run(
     now: i64,
 ) -> Result<ShownTicket, Refused> {
     match book.run(&holder(who), what, at(now))?.answer {
-        Answer::Ticket(shown) => Ok(shown),
+        Answer::Ticket(shown) => Ok(*shown),
         Answer::Page(page) => panic!("{page:?}"),
     }
 }

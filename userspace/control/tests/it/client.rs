@@ -36,7 +36,7 @@ fn it_does_all_there_is() {
     let all = client.list(true).unwrap();
     assert_eq!((all.len(), all[1].state), (151, State::Cancelled));
     match client.show(TicketId(999)) {
-        Err(Failed::Problem(problem)) => assert_eq!(problem.code, "unknown_ticket"),
+        Err(Failed::Problem(problem)) => assert_eq!(&*problem.code, "unknown_ticket"),
         other => panic!("{other:?}"),
     }
 }
