@@ -16,8 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Plan<'a> {
     /// From this address.
     pub(crate) from: &'a str,
-    /// And this port; the connection of control has another.
-    pub(crate) from_port: u16,
+    /// And this port, if it must be known; the connection of control has another. One of TCP cannot be
+    /// used again for a minute.
+    pub(crate) from_port: Option<u16>,
     /// To this address.
     pub(crate) to: &'a str,
     /// And this port.
@@ -64,13 +65,15 @@ impl Iperf {
             server.must_run()?;
             Ok(server.printed().contains("Server listening"))
         })?;
-        let (from_port, seconds) = (plan.from_port.to_string(), plan.seconds.to_string());
+        let (from_port, seconds) =
+            (plan.from_port.map(|port| port.to_string()), plan.seconds.to_string());
         // 0 is as fast as it goes, for UDP too.
         let rate = plan.mbps.map_or("0".to_owned(), |mbps| format!("{:.0}", mbps * 1e6));
         let mut argv = vec![
-            "iperf3", "-c", plan.to, "-p", &port, "-B", plan.from, "--cport", &from_port, "-t",
-            &seconds, "-b", &rate, "--json",
+            "iperf3", "-c", plan.to, "-p", &port, "-B", plan.from, "-t", &seconds, "-b", &rate,
+            "--json",
         ];
+        argv.extend(from_port.iter().flat_map(|port| ["--cport", port]));
         match (plan.udp, plan.mbps) {
             (true, _) => argv.extend(["-u", "-l", "1400"]),
             // Else a rate is that of bursts of 128 KiB.

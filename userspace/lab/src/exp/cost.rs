@@ -79,7 +79,8 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
 
     let lsps = Lsps::start(&net, bench, 100)?;
     let lsp = lsps.up(Rate::Unlimited, true)?;
-    let sizes: [(&'static str, &[usize]); 2] = [("nft", &NFT), ("ip-rule", &RULES)];
+    // The table of nftables stays when its entries have gone, so it comes last.
+    let sizes: [(&'static str, &[usize]); 2] = [("ip-rule", &RULES), ("nft", &NFT)];
     for (device, sizes) in sizes {
         let sizes = if bench.brief { &sizes[..2] } else { sizes };
         let open = || -> std::result::Result<Box<dyn Device + Send>, DeviceError> {

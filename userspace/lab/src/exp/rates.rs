@@ -97,7 +97,7 @@ fn play(bench: &Bench, net: &Net, company: bool) -> Result<(Load, Load)> {
     let (other, company_to) = (host(1, 2, 1), COMPANY.to_owned());
     let plan = |from, to, port, mbps, udp| Plan {
         from,
-        from_port: port - 1000,
+        from_port: None,
         to,
         port,
         seconds: SECONDS,

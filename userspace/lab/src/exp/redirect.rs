@@ -37,6 +37,8 @@ const AFTER_S: u32 = 3;
 const EVERY: Duration = Duration::from_millis(20);
 const OCTETS: usize = 400;
 const PORTS: (u16, u16) = (4000, 7000);
+/// Lines of a log that a failure shows.
+const LAST_WORDS: usize = 20;
 /// Patience for each step, in an emulated guest.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -55,7 +57,8 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
         Capture::start(&net.peer, "to-pe3", &bench.work, "peer")?,
     ];
     let pace = Pace { every: EVERY, octets: OCTETS };
-    let (moments, sent) = under(&net.site1, &flows, pace, |_| play(bench, &net, &mut telemetry))?;
+    let played = under(&net.site1, &flows, pace, |_| play(bench, &net, &mut telemetry));
+    let (moments, sent) = played.inspect_err(|_| last_words(bench))?;
     let [pe1, p1, p2, site2, peer] = finish(captures)?;
     telemetry.end();
     account(&Captures { pe1, p1, p2, site2, peer }, &moments, sent)
@@ -99,7 +102,7 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
     let (from, to) = (host(1, 1, 1), host(2, 1, 1));
     let plan = |seconds, mbps| Plan {
         from: &from,
-        from_port: ALPHA.0,
+        from_port: Some(ALPHA.0),
         to: &to,
         port: ALPHA.1,
         seconds,
@@ -123,6 +126,17 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
 fn unix_us() -> i64 {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(unix.as_micros()).unwrap_or(0)
+}
+
+/// What the loop said before it failed, on standard error.
+fn last_words(bench: &Bench) {
+    for file in [setting::store(bench).join("audit.jsonl"), bench.work.join("hntes-run.err")] {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        for line in &lines[lines.len().saturating_sub(LAST_WORDS)..] {
+            say(format!("{}: {line}", file.display()));
+        }
+    }
 }
 
 /// When the loop's audit log first says such a thing, in microseconds of Unix time.

@@ -86,13 +86,13 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
     router.science_up(&lsp)?;
     let delays = if bench.brief { &DELAYS[2..3] } else { &DELAYS[..] };
     let (mut switches, mut tcp) = (Vec::new(), Vec::new());
-    for &(plain, science) in delays {
+    for (port, &(plain, science)) in (4001..).zip(delays) {
         say(format!("delays: plain {plain} ms, science path {science} ms"));
         net.delays(plain, science)?;
         for added in [true, false] {
             switches.push(datagrams(bench, &net, &mut router, (plain, science), added)?);
         }
-        tcp.push(segments(bench, &net, &mut router, (plain, science))?);
+        tcp.push(segments(bench, &net, &mut router, (plain, science), port)?);
     }
     lsps.down(&lsp)?;
     Ok(findings(&switches, &tcp))
@@ -135,14 +135,15 @@ fn segments(
     net: &Net,
     router: &mut Router<'_>,
     (before_ms, after_ms): (u32, u32),
+    from_port: u16,
 ) -> Result<Tcp> {
     const QUEUED: &str = "TCPOFOQueue";
     let (from, to) = (host(1, 1, 1), host(2, 1, 1));
-    let matching = flow(6, (&from, 4001), (&to, 5201))?;
+    let matching = flow(6, (&from, from_port), (&to, 5201))?;
     let before = net.site2.tcp_counter(QUEUED)?;
     let plan = Plan {
         from: &from,
-        from_port: 4001,
+        from_port: Some(from_port),
         to: &to,
         port: 5201,
         seconds: TCP_SECONDS,
