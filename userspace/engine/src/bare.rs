@@ -3,7 +3,6 @@
 //! pick leaves out never made.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +11,7 @@ use std::thread;
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_array::{BooleanArray, PrimitiveArray, RecordBatch};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -25,6 +25,7 @@ use crate::notes::Notes;
 use crate::pages;
 use crate::pick::Pick;
 use crate::rows::{ENDS, Ends, Rows, number, value};
+use crate::source::Source;
 use crate::stored::Stored;
 use crate::tally::Tally;
 use crate::totals::{Days, rate};
@@ -218,13 +219,13 @@ impl Piece<'_> {
 fn open(
     piece: &Piece<'_>,
     meta: &ArrowReaderMetadata,
-) -> Result<ParquetRecordBatchReaderBuilder<File>, String> {
-    let file = File::open(&piece.stored.path).map_err(|error| error.to_string())?;
+) -> Result<ParquetRecordBatchReaderBuilder<Source>, String> {
+    let file = Source::open(&piece.stored.path)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, meta.clone());
     Ok(builder.with_row_groups(vec![piece.group]))
 }
 
-fn mask(builder: &ParquetRecordBatchReaderBuilder<File>, names: &[&str]) -> ProjectionMask {
+fn mask(builder: &ParquetRecordBatchReaderBuilder<Source>, names: &[&str]) -> ProjectionMask {
     let schema = builder.schema();
     let roots = names.iter().filter_map(|name| Some(schema.column_with_name(name)?.0));
     ProjectionMask::roots(builder.parquet_schema(), roots)
@@ -233,7 +234,7 @@ fn mask(builder: &ParquetRecordBatchReaderBuilder<File>, names: &[&str]) -> Proj
 /// The pick as filters, the cheapest and sharpest first: each reads its columns of those rows only
 /// that the ones before it left.
 fn filters(
-    builder: &ParquetRecordBatchReaderBuilder<File>,
+    builder: &ParquetRecordBatchReaderBuilder<Source>,
     pick: &Pick,
     floor: u64,
     networks: Option<(&Sides, &Arc<Mutex<Known>>)>,
@@ -311,7 +312,10 @@ impl Halves {
     fn within(&self, networks: &Networks) -> BooleanArray {
         match &self.hi {
             Some(hi) => BooleanArray::from_binary(hi, &self.lo, |hi, lo| networks.have(hi, lo)),
-            None => BooleanArray::from_unary(&self.lo, |lo| networks.have(0, lo)),
+            None => {
+                let (words, rows) = (networks.within(self.lo.values()), self.lo.len());
+                BooleanBuffer::new(words.into(), 0, rows).into()
+            }
         }
     }
 

@@ -19,6 +19,7 @@ pub mod notes;
 mod pages;
 pub mod pick;
 pub mod rows;
+mod source;
 #[cfg(feature = "sql")]
 pub mod sql;
 pub mod stored;

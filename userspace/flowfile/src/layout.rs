@@ -14,7 +14,9 @@ pub const GROUP: usize = 512 << 10;
 pub const PAGE: usize = 4096;
 /// Octets of a dictionary: whoever reads one row reads all of it.
 pub const DICTIONARY: usize = 64 << 10;
-/// Columns of numbers that hardly come again: a dictionary would hold each once, and be read whole.
+/// Columns of numbers that hardly come again: a dictionary would hold each once, and be read whole. Their
+/// differences are packed to the bit, of which zstd takes off 1.6 % of a file, and a fifth of the time of
+/// a pass over addresses to put it on again: they are stored as they are.
 pub const NUMBERS: [&str; 6] = ["first_ns", "last_ns", "octets", "packets", "src_lo", "dst_lo"];
 /// Columns of numbers of which a dictionary holds all, or is given up for differences.
 pub const NETWORKS: [&str; 2] = ["src_hi", "dst_hi"];
@@ -29,6 +31,7 @@ pub fn properties() -> WriterProperties {
         .set_created_by(concat!("telesteer ", env!("CARGO_PKG_VERSION")).to_owned());
     for name in NUMBERS {
         properties = properties.set_column_dictionary_enabled(name.into(), false);
+        properties = properties.set_column_compression(name.into(), Compression::UNCOMPRESSED);
     }
     for name in NUMBERS.into_iter().chain(NETWORKS) {
         properties = properties.set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
