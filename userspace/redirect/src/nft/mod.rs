@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The default device: maps of nftables from what is matched to a packet mark, and one rule for each
+//! mark. Forwarding costs the same with one entry as with ten thousand, and a change of any size is one
+//! transaction.
+//!
+//! It is driven by `nft -j`, which checks what it is told; marks become routes by rules of the kernel
+//! that are set through netlink. What packets carry as a mark before is overwritten where an entry
+//! matches. A fragment that is not the first has no ports: of a 5-tuple's flow only first fragments are
+//! redirected, so senders should not fragment.
+
+mod listing;
+mod schema;
+
+use crate::device::{Capabilities, Commit, Counts, Device};
+use crate::error::{DeviceError, Kind};
+use crate::iprule::{MarkRules, Marks};
+use crate::matching::Match;
+use crate::path::{Paths, Target};
+use crate::process::Program;
+use crate::rule::{Change, ReadBack, Rule};
+use listing::Listing;
+use schema::{FAMILY, TABLE, map_of};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use telesteer_fam::Ns;
+
+/// Priority of the rules that turn marks into routes.
+pub const PRIORITY: u32 = 20_010;
+/// Entries unless said otherwise.
+pub const LIMIT: usize = 65_536;
+
+const LIST: [&str; 5] = ["-j", "list", "table", FAMILY, TABLE];
+const SET_UP: [&str; 2] = ["-f", "-"];
+const GET: [&str; 2] = ["-f", "-"];
+const CHANGE: [&str; 3] = ["-j", "-f", "-"];
+
+/// nftables of a network namespace.
+#[derive(Debug)]
+pub struct Nft {
+    name: String,
+    program: Program,
+    marks: MarkRules,
+    limit: usize,
+    /// As it was last read.
+    last: Option<Listing>,
+}
+
+impl Nft {
+    /// The namespace of the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// If there is no `nft`, or no netlink socket.
+    pub fn open(name: &str) -> Result<Self, DeviceError> {
+        Self::with_limit(name, LIMIT)
+    }
+
+    /// The same for so many entries of each kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn with_limit(name: &str, limit: usize) -> Result<Self, DeviceError> {
+        let program = Program::new(name, &["nft"]);
+        program.run(&["--version"], "")?;
+        let marks = MarkRules::open(name, PRIORITY)?;
+        Ok(Self { name: name.to_owned(), program, marks, limit, last: None })
+    }
+
+    /// The table as it is; empty if there is none.
+    fn list(&mut self) -> Result<Listing, DeviceError> {
+        let output = self.program.output(&LIST, "")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let listing = if output.status.success() {
+            let text = String::from_utf8_lossy(&output.stdout);
+            listing::parse(&text).map_err(|why| self.program.error(&LIST, Kind::Garbled, why))?
+        } else if said.contains("No such file or directory") {
+            Listing::default()
+        } else {
+            return Err(self.program.error(&LIST, Kind::Refused, said));
+        };
+        self.last = Some(listing.clone());
+        Ok(listing)
+    }
+
+    fn target(&self, paths: &Paths, rule: &Rule) -> Result<Target, DeviceError> {
+        paths.get(&rule.path).ok_or_else(|| {
+            let said = format!("unknown path {}", rule.path);
+            self.program.error(&CHANGE, Kind::Unsupported, said).about(rule.matching)
+        })
+    }
+
+    /// Rules that packets with the marks of `change` need.
+    fn ensure_marks(
+        &mut self,
+        marks: &Marks,
+        paths: &Paths,
+        change: &Change,
+    ) -> Result<(), DeviceError> {
+        let mut needed = BTreeSet::new();
+        for rule in &change.add {
+            let target = self.target(paths, rule)?;
+            needed.insert((rule.matching.is_ipv4(), target.mark, target.table));
+        }
+        if change.purge {
+            // Of elements that are there and whose rule is gone.
+            for element in self.last.iter().flat_map(|last| &last.elements) {
+                if let Some(target) = paths.with_mark(element.mark).and_then(|path| paths.get(path))
+                {
+                    needed.insert((element.matching.is_ipv4(), target.mark, target.table));
+                }
+            }
+        }
+        self.marks.ensure(marks, &needed)
+    }
+
+    /// The whole change as one transaction.
+    fn transaction(&self, paths: &Paths, change: &Change) -> Result<Value, DeviceError> {
+        let mut gone: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        let mut new: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        let mut removed = BTreeSet::new();
+        for rule in &change.remove {
+            removed.insert(rule.matching);
+            gone.entry(map_of(&rule.matching).name).or_default().push(key(&rule.matching));
+        }
+        if change.purge
+            && let Some(last) = &self.last
+        {
+            for (map, key) in &last.odd {
+                gone.entry(*map).or_default().push(key.clone());
+            }
+            let coming: BTreeSet<Match> = change.add.iter().map(|rule| rule.matching).collect();
+            for element in &last.elements {
+                let known = paths.with_mark(element.mark).is_some();
+                let matching = element.matching;
+                // One that is not in force was not read back, so it may be in the way.
+                if (!known || coming.contains(&matching)) && removed.insert(matching) {
+                    gone.entry(map_of(&matching).name).or_default().push(key(&matching));
+                }
+            }
+        }
+        for rule in &change.add {
+            let mark = self.target(paths, rule)?.mark;
+            new.entry(map_of(&rule.matching).name)
+                .or_default()
+                .push(json!([key(&rule.matching), mark]));
+        }
+        let element = |map: &str, elem: Vec<Value>| json!({"element": {"family": FAMILY, "table": TABLE, "name": map, "elem": elem}});
+        let gone = gone.into_iter().map(|(map, keys)| json!({"delete": element(map, keys)}));
+        let gone: Vec<Value> = gone.collect();
+        let new = new.into_iter().map(|(map, pairs)| json!({"add": element(map, pairs)}));
+        Ok(gone.into_iter().chain(new).collect())
+    }
+}
+
+/// The key of an element.
+fn key(matching: &Match) -> Value {
+    let (src, dst) = (matching.src().addr(), matching.dst().addr());
+    match matching.ports() {
+        None => json!({"concat": [src, dst]}),
+        Some((proto, src_port, dst_port)) => {
+            json!({"concat": [src, dst, proto, src_port, dst_port]})
+        }
+    }
+}
+
+/// The command that looks an element up.
+fn get(matching: &Match) -> String {
+    let (src, dst) = (matching.src().addr(), matching.dst().addr());
+    let ports = matching.ports().map(|(proto, src, dst)| format!(" . {proto} . {src} . {dst}"));
+    let map = map_of(matching).name;
+    format!("get element {FAMILY} {TABLE} {map} {{ {src} . {dst}{} }}\n", ports.unwrap_or_default())
+}
+
+impl Device for Nft {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { ports: true, ipv6: self.marks.ipv6(), atomic: true, limit: self.limit }
+    }
+
+    fn read_back(&mut self, paths: &Paths, _now: Ns) -> Result<ReadBack, DeviceError> {
+        let listing = self.list()?;
+        let marks = self.marks.read(paths)?;
+        let mut back = ReadBack { amiss: marks.amiss.clone(), ..ReadBack::default() };
+        back.foreign = marks.foreign.clone();
+        listing.foreign.iter().for_each(|text| back.foreign.push(text));
+        for (map, key) in &listing.odd {
+            back.amiss.push(format!("map {map}: {key}"));
+        }
+        let empty = listing.elements.is_empty() && listing.handles.is_empty();
+        if !listing.intact && !empty {
+            back.amiss.push(format!("table {TABLE} is not as it should be: nothing is looked up"));
+        }
+        let mut unmarked = BTreeSet::new();
+        for element in listing.elements {
+            let path = paths.with_mark(element.mark).cloned();
+            let Some((path, target)) =
+                path.and_then(|path| Some((path.clone(), paths.get(&path)?)))
+            else {
+                back.amiss.push(format!("{}: unknown mark {:#x}", element.matching, element.mark));
+                continue;
+            };
+            let matching = element.matching;
+            if !marks.works(matching.is_ipv4(), target) {
+                unmarked.insert((matching.is_ipv4(), path));
+            } else if listing.intact {
+                back.rules.insert(Rule { matching, path });
+            }
+        }
+        for (ipv4, path) in unmarked {
+            let family = if ipv4 { "IPv4" } else { "IPv6" };
+            back.amiss.push(format!("path {path}: no rule for its mark in {family}"));
+        }
+        Ok(back)
+    }
+
+    fn apply(&mut self, paths: &Paths, change: &Change, _now: Ns) -> Result<Commit, DeviceError> {
+        if self.last.is_none() || change.purge {
+            self.list()?;
+        }
+        let marks = self.marks.read(paths)?;
+        self.ensure_marks(&marks, paths, change)?;
+        if let Some(last) = self.last.as_mut().filter(|last| !last.intact) {
+            let text = schema::set_up(self.limit, &last.handles);
+            self.program.run(&SET_UP, &text)?;
+            // Until it is read again, what is to be replaced is not known.
+            last.intact = true;
+        }
+        let commands = self.transaction(paths, change)?;
+        if commands.as_array().is_some_and(|commands| !commands.is_empty()) {
+            self.program.run(&CHANGE, &json!({"nftables": commands}).to_string())?;
+        }
+        if change.purge {
+            self.marks.purge(&marks)?;
+        }
+        Ok(Commit::Done)
+    }
+
+    /// Looks single elements up. One that is missing makes `nft` give none, and then all is to be read.
+    fn find(
+        &mut self,
+        paths: &Paths,
+        rules: &[Rule],
+        _now: Ns,
+    ) -> Result<Option<BTreeSet<Rule>>, DeviceError> {
+        let commands: String = rules.iter().map(|rule| get(&rule.matching)).collect();
+        let output = self.program.output(&GET, &commands)?;
+        if !output.status.success() {
+            return Ok(None);
+        }
+        let marks = self.marks.read(paths)?;
+        let found = listing::parse_found(&String::from_utf8_lossy(&output.stdout));
+        let rules = found.into_iter().filter_map(|(matching, mark)| {
+            let path = paths.with_mark(mark)?;
+            let works = marks.works(matching.is_ipv4(), paths.get(path)?);
+            works.then(|| Rule { matching, path: path.clone() })
+        });
+        Ok(Some(rules.collect()))
+    }
+
+    fn counts(&mut self, paths: &Paths) -> Result<Option<Counts>, DeviceError> {
+        let mut counts = Counts::default();
+        for element in self.list()?.elements {
+            if let Some(path) = paths.with_mark(element.mark) {
+                counts.add(element.matching, path, element.count);
+            }
+        }
+        Ok(Some(counts))
+    }
+}
