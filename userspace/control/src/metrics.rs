@@ -51,6 +51,21 @@ impl Text {
         let _ = writeln!(self.0, "hntes_{name}_total {value}");
     }
 
+    /// A number for each value of a label, which only goes up.
+    pub fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (String, u64)>,
+    ) {
+        self.head(&format!("{name}_total"), "counter", help);
+        for (value, count) in values {
+            let value = escaped(&value);
+            let _ = writeln!(self.0, "hntes_{name}_total{{{label}=\"{value}\"}} {count}");
+        }
+    }
+
     /// What fell off.
     pub fn lost(&mut self, lost: &[Lost]) {
         let mut seen = BTreeMap::new();
@@ -95,6 +110,7 @@ mod tests {
         let values = [("r\"1".to_owned(), "installed".to_owned(), 2)];
         text.gauges("routes", "by state", ["router", "state"], values);
         text.gauges("circuits", "by state", ["state", ""], [("up".into(), String::new(), 1)]);
+        text.counters("refused", "by code", "code", [("full".to_owned(), 4)]);
         let lost = |name: &str, count| Lost { name: name.into(), count, meaning: "x".into() };
         text.lost(&[lost("full", 1), lost("full", 2)]);
         let mut delay = Delay::new("detection", "first byte to event");
@@ -106,6 +122,7 @@ mod tests {
             "hntes_flows 3",
             "hntes_routes{router=\"r\\\"1\",state=\"installed\"} 2",
             "hntes_circuits{state=\"up\"} 1",
+            "hntes_refused_total{code=\"full\"} 4",
             "hntes_full_total 1",
             "hntes_detection_seconds_bucket{le=\"0.005\"} 0",
             "hntes_detection_seconds_bucket{le=\"0.01\"} 1",

@@ -121,7 +121,12 @@ impl Telemetry {
         Ok(())
     }
 
-    /// The file of the collector that has the exporter's records; none before there are some.
+    /// The folder that all collectors write into.
+    pub(crate) fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// A file with records; none before there are some.
     ///
     /// # Errors
     ///

@@ -304,6 +304,17 @@ impl Panorama<'_> {
             "times the store was written anew",
             self.journal.compactions,
         );
+        for (name, count) in self.book.counters().events() {
+            text.counter(&format!("tickets_{name}"), "what became of tickets", count);
+        }
+        let refusals = self.book.counters().refusals();
+        let refusals = refusals.map(|(code, count)| (code.to_owned(), count));
+        text.counters(
+            "tickets_refused",
+            "requests for tickets that were refused",
+            "code",
+            refusals,
+        );
         for (name, count) in &self.office.counters {
             text.counter(&format!("provider_{name}"), "of the provider of circuits", *count);
         }

@@ -32,8 +32,8 @@ const ENDS: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
 Examples:
-  tail -F out/flow-1-*.jsonl | hntes online                   records of a collector
-  hntes online --follow out/flow-1-1764180000000.jsonl        the same, one file
+  hntes online --follow out                                   records of all collectors that write there
+  hntes online --follow out/flow-1-1764180000000.jsonl        of one of them, until its restart
   hntes online --slot 60 --table control/pbr-2026-11-26.json  60 s reports, flows of the table
   hntes online --interface eth1 --early 3                     a port that mirrors
   tcpdump -i eth1 -s 96 -U -w - | hntes online --pcap --early 3 -
@@ -54,7 +54,8 @@ pub struct Args {
     /// Files that `fam` reads, one after the other; - is standard input.
     #[arg(value_name = "FILE|-", default_value = STDIN)]
     files: Vec<PathBuf>,
-    /// Go on reading the file as it grows, under its name.
+    /// Go on reading the file as it grows, under its name; or a folder of `telesteer collect`: all its
+    /// flow-*.jsonl, later ones too.
     #[arg(long)]
     follow: bool,
     /// Input is a capture of packets, pcap or pcapng; their headers are enough.

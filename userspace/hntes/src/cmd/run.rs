@@ -33,7 +33,7 @@ A small configuration, with a router and a provider that are files (docs/run.md 
   dir = \"hntes-store\"
   [collector]
   source = \"records\"                # what `telesteer collect` writes
-  path = \"out/flow-1.jsonl\"
+  path = \"out\"                      # its folder, or one file
   [circuits]
   provider = \"file\"                 # or local, nsi, oscars
   file = \"circuits.json\"

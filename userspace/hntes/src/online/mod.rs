@@ -11,6 +11,7 @@
 
 pub mod curve;
 pub mod figure;
+pub mod folder;
 pub mod line;
 pub mod point;
 pub mod readings;

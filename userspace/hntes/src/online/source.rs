@@ -84,6 +84,9 @@ impl Source {
         let live = from_stdin || follow;
         let tap = match live {
             true if from_stdin => Some(Tap::stdin(stop)?),
+            true if path.is_dir() && matches!(kind, Kind::Records(_)) => {
+                Some(Tap::folder(path, stop)?)
+            }
             true => Some(Tap::follow(path, stop)?),
             false => None,
         };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Input that has not ended: standard input, or a file that grows. A thread copies it into a pipe, and
+//! Input that has not ended: standard input, a file that grows, or a folder of such. A thread copies it into a pipe, and
 //! whoever reads a file by its path reads the pipe's. So all formats that can be read in one go can be
 //! followed, and the end of the input can be brought about from here.
 
+use crate::online::folder::Folder;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Seek, Write, pipe, stdin};
@@ -77,6 +78,24 @@ impl Tap {
         thread::spawn(move || {
             let followed = follow(&path, file, &shared);
             shared.end(followed.err().map(|error| format!("{}: {error}", path.display())));
+        });
+        Ok(tap)
+    }
+
+    /// All files of flow records in a collector's folder, and those that will be.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub fn folder(dir: &Path, stop: Arc<AtomicBool>) -> Result<Self> {
+        let mut folder =
+            Folder::open(dir).with_context(|| format!("reading {}", dir.display()))?;
+        let (tap, shared) = Self::new(stop)?;
+        let dir = dir.to_owned();
+        thread::spawn(move || {
+            let stopped = || shared.stop.load(Ordering::Relaxed);
+            let followed = folder.follow(stopped, |lines| shared.write(lines));
+            shared.end(followed.err().map(|error| format!("{}: {error}", dir.display())));
         });
         Ok(tap)
     }

@@ -36,8 +36,6 @@ pub(super) struct Event {
 pub(super) struct Watch<'a> {
     bench: &'a Bench,
     net: &'a Net,
-    kind: Kind,
-    /// Not before there are records.
     online: Option<Process>,
     telemetry: Option<Telemetry>,
     /// Lines that were looked at.
@@ -47,11 +45,15 @@ pub(super) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// Starts all that can be started before there is a flow.
     pub(super) fn start(bench: &'a Bench, net: &'a Net, kind: Kind) -> Result<Self> {
-        let mut this = Self { bench, net, kind, online: None, telemetry: None, seen: 0 };
+        let mut this = Self { bench, net, online: None, telemetry: None, seen: 0 };
         match kind {
             Kind::Mirror => this.online = Some(this.online(&["--interface", "to-site1"], BIN)?),
             Kind::Reports(seconds) => {
-                this.telemetry = Some(Telemetry::start(bench, net, seconds)?);
+                let telemetry = Telemetry::start(bench, net, seconds)?;
+                let (slot, out) = (seconds.to_string(), telemetry.out().to_string_lossy());
+                let input = ["--grace", GRACE, "--assume-sampling", "1", "--follow", &out];
+                this.online = Some(this.online(&input, &slot)?);
+                this.telemetry = Some(telemetry);
             }
         }
         // Until they listen to the link.
@@ -69,17 +71,8 @@ impl<'a> Watch<'a> {
 
     /// Flows found since the last call.
     pub(super) fn events(&mut self) -> Result<Vec<Event>> {
-        let mut file = None;
         if let Some(telemetry) = &mut self.telemetry {
             telemetry.must_run()?;
-            if self.online.is_none() {
-                file = telemetry.file()?;
-            }
-        }
-        if let (Some(file), Kind::Reports(seconds)) = (file, self.kind) {
-            let (slot, file) = (seconds.to_string(), file.to_string_lossy().into_owned());
-            let input = ["--grace", GRACE, "--assume-sampling", "1", "--follow", &file];
-            self.online = Some(self.online(&input, &slot)?);
         }
         let Some(online) = &mut self.online else { return Ok(Vec::new()) };
         online.must_run()?;

@@ -2,7 +2,7 @@
 //! The configuration of `hntes run` for the lab's network.
 
 use super::REPORT_S;
-use crate::error::{Result, at, odd};
+use crate::error::{Result, at};
 use crate::exp::Bench;
 use crate::net::Net;
 use crate::process;
@@ -28,13 +28,12 @@ pub(super) fn store(bench: &Bench) -> PathBuf {
 ///
 /// # Errors
 ///
-/// If there are no records to follow, or a file cannot be written.
+/// If a file cannot be written.
 pub(super) fn write(bench: &Bench, net: &Net, telemetry: &Telemetry) -> Result<PathBuf> {
     let store = store(bench);
     // Of a run before.
     let _ = fs::remove_dir_all(&store);
     fs::create_dir_all(&store).map_err(at(&store))?;
-    let records = telemetry.file()?.ok_or_else(|| odd("the collectors", "no records"))?;
     let topology = net.topology(&bench.work, 100)?;
     let text = format!(
         r#"[store]
@@ -85,7 +84,7 @@ netns = "{pe2}"
 read-every-s = 2
 "#,
         store = store.display(),
-        records = records.display(),
+        records = telemetry.out().display(),
         topology = topology.display(),
         state = bench.work.join("circuits-of-run.json").display(),
         agent = bench.programs.join("circuit-agent").display(),
