@@ -2,10 +2,10 @@
 //! A netlink socket that lists and changes the kernel's rules.
 
 use crate::error::{DeviceError, Kind};
-use crate::netlink::{Channel, words};
+use crate::netlink::{Channel, refusal};
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL,
-    NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -126,14 +126,8 @@ impl RuleSocket {
                     let Some(request) = part.get(place) else { continue };
                     let NetlinkPayload::Error(answer) = message.payload else { continue };
                     answers += 1;
-                    if answer.code.is_some() {
-                        let told = message.header.flags & NLM_F_ACK_TLVS != 0;
-                        let told = told.then(|| words(&answer.header)).flatten();
-                        let mut said = answer.to_io().to_string();
-                        if let Some(told) = told {
-                            said = format!("{said}: {told}");
-                        }
-                        let error = self.channel.error(request.verb(), Kind::Refused, said);
+                    if let Some(no) = refusal(message.header.flags, &answer) {
+                        let error = self.channel.error(request.verb(), Kind::Refused, no.said);
                         refused.push((chunk * IN_FLIGHT + place, error));
                     }
                 }
