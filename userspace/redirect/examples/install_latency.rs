@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use telesteer_fam::{FiveTuple, Prefix, PrefixFlow, Width};
+use telesteer_fam::{Prefix, PrefixFlow, Width};
 use telesteer_redirect::iprule::IpRule;
 use telesteer_redirect::nft::Nft;
 use telesteer_redirect::{Change, Device, DeviceError, Match, PathName, Paths, Rule, Target};
@@ -72,7 +72,7 @@ fn measure(
     let filled = timed(|| device.apply(paths, &fill, 0))?;
     let (mut applied, mut whole) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        let one = rule(flow(round)?);
+        let one = rule(hosts(size + 1 + round)?);
         let add = Change { add: vec![one.clone()], ..Change::default() };
         let begin = Instant::now();
         applied.push(timed(|| device.apply(paths, &add, 0))?);
@@ -126,10 +126,4 @@ fn address(site: u8, n: u32) -> IpAddr {
 fn hosts(n: u32) -> Result<Match, Box<dyn Error>> {
     let of = |site| Prefix::of(address(site, n), Width::HOST);
     Ok(Match::pair(PrefixFlow { src: of(10), dst: of(11) })?)
-}
-
-fn flow(round: u32) -> Result<Match, Box<dyn Error>> {
-    let src_port = u16::try_from(1 + round % 60_000)?;
-    let (src, dst) = (address(10, 1), address(11, 1));
-    Ok(Match::flow(FiveTuple { src, dst, proto: 6, src_port, dst_port: 5201 })?)
 }

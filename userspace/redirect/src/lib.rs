@@ -27,6 +27,7 @@ pub mod life;
 pub mod live;
 pub mod matching;
 pub mod memory;
+mod netlink;
 pub mod nft;
 pub mod openflow;
 pub mod path;

@@ -53,12 +53,15 @@ impl Kind {
     }
 }
 
-/// The first message of `bytes`: its kind, its body, and octets it takes. None if more must come first.
+/// A message's kind, its body, and octets it takes. None if more must come first.
+pub type First<'a> = Option<(Kind, &'a [u8], usize)>;
+
+/// The first message of `bytes`.
 ///
 /// # Errors
 ///
 /// If this is the beginning of no message.
-pub fn first(bytes: &[u8]) -> Result<Option<(Kind, &[u8], usize)>, Notification> {
+pub fn first(bytes: &[u8]) -> Result<First<'_>, Notification> {
     let seen = bytes.len().min(MARKER.len());
     if bytes.get(..seen) != MARKER.get(..seen) {
         return Err(Fault::NotSynchronized.into());

@@ -204,7 +204,8 @@ mod tests {
         let twice = [to("64512:101"), to("192.0.2.7")].concat();
         let with = |actions| Update { actions, ..announce(&[1], "64512:101") };
         let spoilt = Some(Spoilt::Communities);
-        let broken: [(Update, fn(&Counters) -> u64); 6] = [
+        type Counter = fn(&Counters) -> u64;
+        let broken: [(Update, Counter); 6] = [
             (with(both), |all| all.unfit),
             (with(twice), |all| all.unfit),
             (with(Vec::new()), |all| all.unfit),

@@ -3,13 +3,21 @@
 //! mark. Forwarding costs the same with one entry as with ten thousand, and a change of any size is one
 //! transaction.
 //!
-//! It is driven by `nft -j`, which checks what it is told; marks become routes by rules of the kernel
-//! that are set through netlink. What packets carry as a mark before is overwritten where an entry
+//! Elements of the maps are changed, looked up and listed through netlink, where one more among ten
+//! thousand costs what the second does. The program `nft` makes table, maps and chain and tells whether
+//! they are as they should be: it checks what it is told, and takes tens of milliseconds to start. Marks
+//! become routes by rules of the kernel. What packets carry as a mark before is overwritten where an entry
 //! matches. A fragment that is not the first has no ports: of a 5-tuple's flow only first fragments are
 //! redirected, so senders should not fragment.
 
+mod attribute;
+mod batch;
+mod element;
+mod key;
 mod listing;
+mod message;
 mod schema;
+mod socket;
 
 use crate::device::{Capabilities, Commit, Counts, Device};
 use crate::error::{DeviceError, Kind};
@@ -18,10 +26,11 @@ use crate::matching::Match;
 use crate::path::{Paths, Target};
 use crate::process::Program;
 use crate::rule::{Change, ReadBack, Rule};
+use batch::Batch;
 use listing::Listing;
-use schema::{FAMILY, TABLE, map_of};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use schema::{FAMILY, TABLE};
+use socket::ElementSocket;
+use std::collections::BTreeSet;
 use telesteer_fam::Ns;
 
 /// Priority of the rules that turn marks into routes.
@@ -29,16 +38,18 @@ pub const PRIORITY: u32 = 20_010;
 /// Entries unless said otherwise.
 pub const LIMIT: usize = 65_536;
 
-const LIST: [&str; 5] = ["-j", "list", "table", FAMILY, TABLE];
+/// Listings begun again because something of nftables changed meanwhile.
+const LISTINGS: usize = 8;
+
+const LIST: [&str; 6] = ["-j", "-t", "list", "table", FAMILY, TABLE];
 const SET_UP: [&str; 2] = ["-f", "-"];
-const GET: [&str; 2] = ["-f", "-"];
-const CHANGE: [&str; 3] = ["-j", "-f", "-"];
 
 /// nftables of a network namespace.
 #[derive(Debug)]
 pub struct Nft {
     name: String,
     program: Program,
+    elements: ElementSocket,
     marks: MarkRules,
     limit: usize,
     /// As it was last read.
@@ -63,15 +74,32 @@ impl Nft {
     pub fn with_limit(name: &str, limit: usize) -> Result<Self, DeviceError> {
         let program = Program::new(name, &["nft"]);
         program.run(&["--version"], "")?;
+        let elements = ElementSocket::open(name)?;
         let marks = MarkRules::open(name, PRIORITY)?;
-        Ok(Self { name: name.to_owned(), program, marks, limit, last: None })
+        Ok(Self { name: name.to_owned(), program, elements, marks, limit, last: None })
     }
 
-    /// The table as it is; empty if there is none.
+    /// The table as it is; empty if there is none. All of it is of one generation of the rules.
     fn list(&mut self) -> Result<Listing, DeviceError> {
+        for _ in 0..LISTINGS {
+            let before = self.elements.generation()?;
+            let listing = self.list_once()?;
+            if let Some(listing) = listing
+                && self.elements.generation()? == before
+            {
+                self.last = Some(listing.clone());
+                return Ok(listing);
+            }
+        }
+        let said = format!("nftables changed during each of {LISTINGS} listings");
+        Err(self.program.error(&LIST, Kind::Late, said))
+    }
+
+    /// None if something changed meanwhile.
+    fn list_once(&mut self) -> Result<Option<Listing>, DeviceError> {
         let output = self.program.output(&LIST, "")?;
         let said = String::from_utf8_lossy(&output.stderr);
-        let listing = if output.status.success() {
+        let mut listing = if output.status.success() {
             let text = String::from_utf8_lossy(&output.stdout);
             listing::parse(&text).map_err(|why| self.program.error(&LIST, Kind::Garbled, why))?
         } else if said.contains("No such file or directory") {
@@ -79,14 +107,19 @@ impl Nft {
         } else {
             return Err(self.program.error(&LIST, Kind::Refused, said));
         };
-        self.last = Some(listing.clone());
-        Ok(listing)
+        for map in listing.maps.clone() {
+            match self.elements.list(map)? {
+                Some(held) => listing.take(held),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(listing))
     }
 
     fn target(&self, paths: &Paths, rule: &Rule) -> Result<Target, DeviceError> {
         paths.get(&rule.path).ok_or_else(|| {
             let said = format!("unknown path {}", rule.path);
-            self.program.error(&CHANGE, Kind::Unsupported, said).about(rule.matching)
+            DeviceError::new(&self.name, "change", Kind::Unsupported, said).about(rule.matching)
         })
     }
 
@@ -115,61 +148,32 @@ impl Nft {
     }
 
     /// The whole change as one transaction.
-    fn transaction(&self, paths: &Paths, change: &Change) -> Result<Value, DeviceError> {
-        let mut gone: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-        let mut new: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    fn transaction(&self, paths: &Paths, change: &Change) -> Result<Batch, DeviceError> {
+        let mut batch = Batch::default();
         let mut removed = BTreeSet::new();
         for rule in &change.remove {
             removed.insert(rule.matching);
-            gone.entry(map_of(&rule.matching).name).or_default().push(key(&rule.matching));
+            batch.delete(&rule.matching);
         }
         if change.purge
             && let Some(last) = &self.last
         {
-            for (map, key) in &last.odd {
-                gone.entry(*map).or_default().push(key.clone());
-            }
+            last.odd.iter().for_each(|odd| batch.delete_odd(odd));
             let coming: BTreeSet<Match> = change.add.iter().map(|rule| rule.matching).collect();
             for element in &last.elements {
                 let known = paths.with_mark(element.mark).is_some();
                 let matching = element.matching;
                 // One that is not in force was not read back, so it may be in the way.
                 if (!known || coming.contains(&matching)) && removed.insert(matching) {
-                    gone.entry(map_of(&matching).name).or_default().push(key(&matching));
+                    batch.delete(&matching);
                 }
             }
         }
         for rule in &change.add {
-            let mark = self.target(paths, rule)?.mark;
-            new.entry(map_of(&rule.matching).name)
-                .or_default()
-                .push(json!([key(&rule.matching), mark]));
+            batch.add(&rule.matching, self.target(paths, rule)?.mark);
         }
-        let element = |map: &str, elem: Vec<Value>| json!({"element": {"family": FAMILY, "table": TABLE, "name": map, "elem": elem}});
-        let gone = gone.into_iter().map(|(map, keys)| json!({"delete": element(map, keys)}));
-        let gone: Vec<Value> = gone.collect();
-        let new = new.into_iter().map(|(map, pairs)| json!({"add": element(map, pairs)}));
-        Ok(gone.into_iter().chain(new).collect())
+        Ok(batch)
     }
-}
-
-/// The key of an element.
-fn key(matching: &Match) -> Value {
-    let (src, dst) = (matching.src().addr(), matching.dst().addr());
-    match matching.ports() {
-        None => json!({"concat": [src, dst]}),
-        Some((proto, src_port, dst_port)) => {
-            json!({"concat": [src, dst, proto, src_port, dst_port]})
-        }
-    }
-}
-
-/// The command that looks an element up.
-fn get(matching: &Match) -> String {
-    let (src, dst) = (matching.src().addr(), matching.dst().addr());
-    let ports = matching.ports().map(|(proto, src, dst)| format!(" . {proto} . {src} . {dst}"));
-    let map = map_of(matching).name;
-    format!("get element {FAMILY} {TABLE} {map} {{ {src} . {dst}{} }}\n", ports.unwrap_or_default())
 }
 
 impl Device for Nft {
@@ -187,8 +191,8 @@ impl Device for Nft {
         let mut back = ReadBack { amiss: marks.amiss.clone(), ..ReadBack::default() };
         back.foreign = marks.foreign.clone();
         listing.foreign.iter().for_each(|text| back.foreign.push(text));
-        for (map, key) in &listing.odd {
-            back.amiss.push(format!("map {map}: {key}"));
+        for odd in &listing.odd {
+            back.amiss.push(format!("map {}: {}", odd.map.name, odd.text));
         }
         let empty = listing.elements.is_empty() && listing.handles.is_empty();
         if !listing.intact && !empty {
@@ -229,36 +233,30 @@ impl Device for Nft {
             // Until it is read again, what is to be replaced is not known.
             last.intact = true;
         }
-        let commands = self.transaction(paths, change)?;
-        if commands.as_array().is_some_and(|commands| !commands.is_empty()) {
-            self.program.run(&CHANGE, &json!({"nftables": commands}).to_string())?;
-        }
+        let batch = self.transaction(paths, change)?;
+        self.elements.change(&batch)?;
         if change.purge {
             self.marks.purge(&marks)?;
         }
         Ok(Commit::Done)
     }
 
-    /// Looks single elements up. One that is missing makes `nft` give none, and then all is to be read.
     fn find(
         &mut self,
         paths: &Paths,
         rules: &[Rule],
         _now: Ns,
     ) -> Result<Option<BTreeSet<Rule>>, DeviceError> {
-        let commands: String = rules.iter().map(|rule| get(&rule.matching)).collect();
-        let output = self.program.output(&GET, &commands)?;
-        if !output.status.success() {
-            return Ok(None);
-        }
+        let matches: Vec<Match> = rules.iter().map(|rule| rule.matching).collect();
+        let found = self.elements.find(&matches)?;
         let marks = self.marks.read(paths)?;
-        let found = listing::parse_found(&String::from_utf8_lossy(&output.stdout));
-        let rules = found.into_iter().filter_map(|(matching, mark)| {
-            let path = paths.with_mark(mark)?;
-            let works = marks.works(matching.is_ipv4(), paths.get(path)?);
-            works.then(|| Rule { matching, path: path.clone() })
+        let held = rules.iter().filter(|rule| {
+            paths.get(&rule.path).is_some_and(|target| {
+                found.get(&rule.matching) == Some(&target.mark)
+                    && marks.works(rule.matching.is_ipv4(), target)
+            })
         });
-        Ok(Some(rules.collect()))
+        Ok(Some(held.cloned().collect()))
     }
 
     fn counts(&mut self, paths: &Paths) -> Result<Option<Counts>, DeviceError> {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use telesteer_fam::{FiveTuple, Prefix, PrefixFlow, Width};
 use telesteer_redirect::iprule::IpRule;
 use telesteer_redirect::nft::Nft;
-use telesteer_redirect::{Device, Entry, Match};
+use telesteer_redirect::{Device, Entry, Match, quick};
 
 /// Between two rounds of datagrams.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -286,6 +286,31 @@ fn a_swap_loses_and_misroutes_nothing(net: &Net, open: Open, size: u32) {
             assert_eq!(order(came), expected, "group {group}");
         }
     }
+}
+
+/// One more entry is called installed when it has been looked up, and it moves its flow.
+fn an_entry_among_many_moves_its_flow(net: &Net, open: Open, size: u32) {
+    let flows = [flow("10.1.1.1:4001", "10.2.1.1:7001"), flow("10.1.1.1:4002", "10.2.1.1:7001")];
+    let mut bed = bed(open);
+    bed.controller.swap(filler(1..1 + size, "science").collect(), bed.now).unwrap();
+    bed.settle();
+    let (came, sent) = under_traffic(net, Direction::Out, &flows, |wait| {
+        bed.controller.want(entry(exact(flows[0]), "science"), bed.now).unwrap();
+        quick(&mut bed.controller, &mut bed.device, bed.now).unwrap();
+        assert!(bed.controller.state(&exact(flows[0])).is_installed());
+        wait(20);
+    });
+    came.iter().for_each(|came| must_be_complete(came, sent));
+    let [plain, lsp] = LINKS;
+    assert_eq!(order(&came[0]), [plain, lsp]);
+    assert_eq!(order(&came[1]), [plain], "another flow of the pair");
+    bed.must_agree();
+    assert_eq!(bed.rules().len(), size as usize + 1);
+}
+
+#[test]
+fn an_entry_among_10_000_moves_its_flow_with_nft() {
+    on(&["ip", "nft"], |net| an_entry_among_many_moves_its_flow(net, nft, 10_000));
 }
 
 #[test]
