@@ -296,8 +296,8 @@ fn findings(readings: &[Reading], without: &[Without], guest: bool) -> Findings 
         title: "Time to install a policy route",
         paragraph: format!(
             "One pair of hosts at a time is added to a table of 1, 125, 1548 and 10 000, and read \
-             back from the device itself; {} times each, {place}. Programs cost the time, not the kernel: nft, \
-             ovs-ofctl, vtysh and gobgp are started anew, `ip-rule` is netlink. The slow router commits for \
+             back from the device itself; {} times each, {place}. What costs the time is a program that is \
+             started for it: ovs-ofctl, vtysh and gobgp are, `nft` and `ip-rule` are netlink. The slow router commits for \
              {} s, which is added and not waited for.{said}",
             readings.first().map_or(0, |one| one.whole_ms.len()),
             COMMIT / SECOND
