@@ -14,6 +14,7 @@ pub mod features;
 pub mod heap;
 pub mod ident;
 pub mod listen;
+pub mod mirror;
 pub mod process;
 pub mod ready;
 pub mod reuseport;

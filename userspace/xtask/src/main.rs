@@ -51,6 +51,7 @@ enum Verb {
     Kernel(cmd::kernel::Options),
     Vm(cmd::vm::Options),
     Bench(cmd::bench::Options),
+    Lab(cmd::lab::Options),
     Series(cmd::series::Options),
     Toolbox(cmd::toolbox::Options),
 }
@@ -72,6 +73,7 @@ fn dispatch(verb: &Verb) -> Result<ExitCode> {
         Verb::Demo(options) => cmd::demo::run(&workspace, options),
         Verb::Check(options) => cmd::check::run(&workspace, options),
         Verb::Bench(options) => cmd::bench::run(&workspace, options),
+        Verb::Lab(options) => cmd::lab::run(&workspace, options),
         Verb::Test(options) => cmd::test::run(&workspace, options),
         Verb::Kernel(options) => cmd::kernel::run(&workspace, options),
         Verb::Vm(options) => cmd::vm::run(&workspace, options),

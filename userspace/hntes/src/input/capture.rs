@@ -8,7 +8,7 @@ use super::decoded::Decoder;
 use super::{Assume, FileReport, Format};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use telesteer_fam::Record;
@@ -30,7 +30,7 @@ const SESSIONS_MAX: usize = 65_536;
 /// Hands every record of a capture to `each`.
 pub(super) fn read(
     path: &Path,
-    file: File,
+    file: impl Read + Send,
     assume: &Assume,
     mut each: impl FnMut(&Record),
 ) -> Result<FileReport> {

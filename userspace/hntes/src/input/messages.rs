@@ -7,7 +7,6 @@
 use super::decoded::Decoder;
 use super::{Assume, FileReport, Format};
 use anyhow::{Context, Result, bail};
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 use telesteer_fam::Record;
@@ -21,7 +20,7 @@ const HEADER: usize = 16;
 /// Hands every record of a file to `each`.
 pub(super) fn read(
     path: &Path,
-    file: File,
+    file: impl Read + Send,
     assume: &Assume,
     mut each: impl FnMut(&Record),
 ) -> Result<FileReport> {

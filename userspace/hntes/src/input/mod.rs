@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use source::Source;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use telesteer_engine::Assumed;
@@ -159,10 +159,16 @@ pub fn read_source(
     let path = source.name.as_path();
     let at = || format!("reading {}", path.display());
     let mut file = File::open(&source.at).with_context(at)?;
-    if is_parquet(path, &mut file).with_context(at)? {
+    let mut head = Vec::new();
+    file.by_ref().take(HEAD).read_to_end(&mut head).with_context(at)?;
+    if is_parquet(path, &head) {
+        file.rewind().with_context(at)?;
         return parquet::read(path, file, assume, each);
     }
-    match messages_of(&mut file).with_context(at)? {
+    let format = messages_of(&head);
+    // A pipe cannot go back to its beginning.
+    let file = Cursor::new(head).chain(file);
+    match format {
         Some(Format::Capture) => return capture::read(path, file, assume, each),
         Some(_) => return messages::read(path, file, assume, each),
         None => {}
@@ -216,28 +222,22 @@ pub fn read_source(
     Ok(report)
 }
 
+/// Octets by which formats are told apart.
+const HEAD: u64 = 4;
+
 /// Whether a file is Parquet: by its first octets, or by its name, so that one that lost them is not
-/// taken for text. Leaves the file at its beginning.
-fn is_parquet(path: &Path, file: &mut File) -> std::io::Result<bool> {
-    if path.extension() == Some("parquet".as_ref()) {
-        return Ok(true);
-    }
-    let mut magic = Vec::new();
-    file.by_ref().take(parquet::MAGIC.len() as u64).read_to_end(&mut magic)?;
-    file.rewind()?;
-    Ok(magic == parquet::MAGIC)
+/// taken for text.
+fn is_parquet(path: &Path, head: &[u8]) -> bool {
+    path.extension() == Some("parquet".as_ref()) || head == parquet::MAGIC
 }
 
-/// Whether a file has messages, by its first octets, and which way. Leaves the file at its beginning.
-fn messages_of(file: &mut File) -> std::io::Result<Option<Format>> {
-    let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic)?;
-    file.rewind()?;
-    Ok(match magic.first_chunk() {
-        _ if magic.starts_with(&messages::MAGIC) => Some(Format::Ipfix),
+/// Whether a file has messages, by its first octets, and which way.
+fn messages_of(head: &[u8]) -> Option<Format> {
+    match head.first_chunk() {
+        _ if head.starts_with(&messages::MAGIC) => Some(Format::Ipfix),
         Some(magic) if capture::MAGICS.contains(magic) => Some(Format::Capture),
         _ => None,
-    })
+    }
 }
 
 /// Reads a line into `buffer`. `None` at the end of the file.

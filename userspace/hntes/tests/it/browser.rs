@@ -28,14 +28,14 @@ const FIGURES: [&str; 15] = [
 ];
 
 /// Least size of text in pixels.
-const TEXT_LEAST: f64 = 11.0;
+pub(crate) const TEXT_LEAST: f64 = 11.0;
 
 /// Least contrast of text.
-const CONTRAST_LEAST: f64 = 4.5;
+pub(crate) const CONTRAST_LEAST: f64 = 4.5;
 
 /// What is measured in the page: overflow, figures, the smallest text, the weakest contrast, text
 /// that leaves its drawing, and texts of one drawing that lie over each other.
-const MEASURE: &str = r#"(() => {
+pub(crate) const MEASURE: &str = r#"(() => {
   const box = e => e.getBoundingClientRect();
   const shown = e => e.checkVisibility() && box(e).width > 0;
   const svgs = [...document.querySelectorAll('svg.plot')].filter(shown);
@@ -108,7 +108,7 @@ fn report(dir: &Path) -> PathBuf {
     out.join("report.html")
 }
 
-fn list(value: &Value) -> Vec<&str> {
+pub(crate) fn list(value: &Value) -> Vec<&str> {
     value.as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect()
 }
 

@@ -126,6 +126,11 @@ impl Browser {
 
     /// Opens a file in a window of this size.
     pub(crate) fn open(&mut self, path: &Path, width: u32, dark: bool) {
+        self.navigate(&format!("file://{}", path.display()), width, dark);
+    }
+
+    /// Opens what is at `url`.
+    pub(crate) fn navigate(&mut self, url: &str, width: u32, dark: bool) {
         let metrics = json!({
             "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600,
         });
@@ -134,7 +139,6 @@ impl Browser {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.ask("Emulation.setEmulatedMedia", json!({"features": features}));
         let from = self.events.len();
-        let url = format!("file://{}", path.display());
         let opened = self.ask("Page.navigate", json!({"url": url}));
         assert!(opened["errorText"].is_null(), "{url}: {opened}");
         self.wait(from, "Page.loadEventFired");

@@ -86,7 +86,7 @@ impl Dissector {
     }
 }
 
-fn slice<'a>(packet: &Packet<'a>) -> Option<LaxSlicedPacket<'a>> {
+pub(super) fn slice<'a>(packet: &Packet<'a>) -> Option<LaxSlicedPacket<'a>> {
     let data = packet.data;
     let from_ip = |data| LaxSlicedPacket::from_ip(data).ok();
     let from_type = |at: usize, payload: usize| {
@@ -103,7 +103,7 @@ fn slice<'a>(packet: &Packet<'a>) -> Option<LaxSlicedPacket<'a>> {
     }
 }
 
-fn addresses(sliced: &LaxSlicedPacket<'_>) -> Option<(IpAddr, IpAddr)> {
+pub(super) fn addresses(sliced: &LaxSlicedPacket<'_>) -> Option<(IpAddr, IpAddr)> {
     match sliced.net.as_ref()? {
         LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();
@@ -118,7 +118,7 @@ fn addresses(sliced: &LaxSlicedPacket<'_>) -> Option<(IpAddr, IpAddr)> {
 }
 
 /// Identification, offset and more-fragments flag of a fragment.
-fn fragment(net: &LaxNetSlice<'_>) -> Option<(u32, IpFragOffset, bool)> {
+pub(super) fn fragment(net: &LaxNetSlice<'_>) -> Option<(u32, IpFragOffset, bool)> {
     match net {
         LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();

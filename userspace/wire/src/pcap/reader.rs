@@ -86,11 +86,11 @@ impl<'f> Reader<'f> {
     ///
     /// Where the file stops making sense; there is nothing to read after that.
     pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, Error> {
-        let mut refilled = false;
+        let mut ended = false;
         let found = loop {
             match self.inner.next() {
                 Ok((consumed, block)) => {
-                    refilled = false;
+                    ended = false;
                     let found = take(block, &mut self.interfaces, &mut self.data);
                     self.inner.consume(consumed);
                     if let Some(found) = found {
@@ -98,11 +98,13 @@ impl<'f> Reader<'f> {
                     }
                 }
                 Err(PcapError::Eof) => return Ok(None),
-                Err(PcapError::Incomplete(_)) if !refilled => {
-                    refilled = true;
+                Err(PcapError::Incomplete(_)) if !ended => {
+                    let held = self.inner.data().len();
                     if self.inner.refill().is_err() {
                         return Err(Error::Malformed { packets: self.packets });
                     }
+                    // A pipe gives what there is, which may be less than a block.
+                    ended = self.inner.data().len() == held;
                 }
                 Err(PcapError::Incomplete(_) | PcapError::UnexpectedEof) => {
                     return Err(Error::Truncated { packets: self.packets });

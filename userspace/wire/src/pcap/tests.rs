@@ -136,6 +136,67 @@ fn fragments_are_put_together_in_any_order() {
     }
 }
 
+/// A frame as a mirror ships it: cut after its headers.
+#[test]
+fn headers_tell_of_packets_that_were_cut() {
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+        .ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64)
+        .tcp(5000, 2811, 7, 100)
+        .fin()
+        .write(&mut frame, &[0; 1400])
+        .unwrap();
+    let tagged = [&frame[..12], &[0x81, 0, 0, 7], &frame[12..]].concat();
+    let told = |link, data: &[u8], wire_len| {
+        let packet = Packet { time_ns: 0, link, wire_len, data };
+        headers(&packet).map(|h| (h.proto, h.src_port, h.dst_port, h.octets, h.ends))
+    };
+    let cut = Some((6, 5000, 2811, 1440, true));
+    assert_eq!(told(1, &frame[..54], 1454), cut);
+    assert_eq!(told(1, &tagged[..58], 1458), cut);
+    assert_eq!(told(101, &frame[14..54], 1440), cut);
+    // So short that the flags are missing, and the ports.
+    assert_eq!(told(1, &frame[..46], 1454), Some((6, 5000, 2811, 1440, false)));
+    assert_eq!(told(1, &frame[..36], 1454), Some((6, 0, 0, 1440, false)));
+    assert_eq!(told(1, &frame[..20], 1454), None);
+    // Segments put together by the card: no length in the header.
+    let mut joined = frame.clone();
+    joined[16..18].fill(0);
+    assert_eq!(told(1, &joined[..54], 70_014).map(|told| told.3), Some(70_000));
+    // A fragment behind the first has no ports.
+    let mut fragment = frame.clone();
+    fragment[20..22].copy_from_slice(&100u16.to_be_bytes());
+    assert_eq!(told(1, &fragment[..54], 1454), Some((6, 0, 0, 1440, false)));
+    let mut v6 = Vec::new();
+    PacketBuilder::ipv6([0x20; 16], [0x21; 16], 64).udp(1, 2).write(&mut v6, b"six").unwrap();
+    assert_eq!(told(101, &v6, 51), Some((17, 1, 2, 51, false)));
+}
+
+/// A pipe may give a capture octet by octet, once the file's header is there.
+#[test]
+fn a_slow_pipe_is_no_end() {
+    struct Slow<'f>(&'f [u8], usize);
+    impl std::io::Read for Slow<'_> {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.1.min(into.len()).min(self.0.len());
+            into[..count].copy_from_slice(&self.0[..count]);
+            (self.0, self.1) = (&self.0[count..], 1);
+            Ok(count)
+        }
+    }
+    let (one, two) = (udp(b"one"), udp(b"two"));
+    let frames: [&[u8]; 2] = [&one, &two];
+    for file in [classic(false, false, 1, &frames), next_generation(1, &frames)] {
+        let mut reader = Reader::of(Slow(&file, 60)).unwrap();
+        assert!(reader.next_packet().unwrap().is_some());
+        assert!(reader.next_packet().unwrap().is_some());
+        assert!(reader.next_packet().unwrap().is_none());
+        let mut torn = Reader::of(Slow(&file[..file.len() - 5], 60)).unwrap();
+        assert!(torn.next_packet().unwrap().is_some());
+        assert_eq!(torn.next_packet().unwrap_err(), Error::Truncated { packets: 1 });
+    }
+}
+
 #[test]
 fn files_that_end_early_are_read_as_far_as_they_go() {
     let frame = udp(b"one");
@@ -160,6 +221,7 @@ proptest::proptest! {
     ) {
         let packet = Packet { time_ns: 0, link, wire_len: 0, data: &data };
         let _ = Dissector::default().push(&packet);
+        let _ = headers(&packet);
     }
 
     #[test]

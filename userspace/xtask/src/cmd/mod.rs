@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod kernel;
+pub(crate) mod lab;
 pub(crate) mod series;
 pub(crate) mod test;
 pub(crate) mod toolbox;

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! All circuits that are wanted and all there are: decides what to ask the provider next.
+//!
+//! A circuit is wanted *offline* (its pair is in FAM's LSP set: no end) or *online* (alpha flows live
+//! on it: an end, moved on while they live). Wants of one pair and rate share a circuit. Whoever
+//! steers packets asks [`Book::usable`] and says with [`Book::steer`] whether packets are sent into
+//! it: a circuit is not taken down under them before a last wait is over.
+
+mod entry;
+
+pub use entry::{Entry, Key};
+
+use crate::circuits::Id;
+use crate::life::{Call, Event, Life, State, Step};
+pub use crate::manner::Manner;
+use crate::request::{BadName, Name, Pair, Rate, Request};
+use crate::time::{At, Span};
+pub(crate) use entry::serves;
+use entry::{Want, postpone};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A call to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// Of this circuit.
+    pub request: Request,
+    /// What the provider calls it; `None` before it is reserved.
+    pub id: Option<Id>,
+    /// This call.
+    pub call: Call,
+    /// Its new end, for [`Call::Extend`].
+    pub until: Option<At>,
+}
+
+/// What fell off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Wants not taken, circuits being enough.
+    pub circuits: u64,
+    /// Flows not counted, flows being enough.
+    pub flows: u64,
+    /// Wants given up after the last attempt.
+    pub given_up: u64,
+    /// Circuits that could not be given back.
+    pub stuck: u64,
+    /// Circuits taken down with packets still steered into them.
+    pub under_traffic: u64,
+    /// Steps nobody fetched in time.
+    pub steps: u64,
+}
+
+/// All circuits.
+#[derive(Clone, Debug)]
+pub struct Book {
+    pub(crate) manner: Manner,
+    pub(crate) wants: BTreeMap<Key, Want>,
+    pub(crate) entries: BTreeMap<Name, Entry>,
+    lost: Lost,
+    steps: Vec<(Name, Step)>,
+}
+
+/// Most steps kept for who asks.
+const STEPS: usize = 4096;
+
+impl Book {
+    /// None.
+    pub fn new(manner: Manner) -> Self {
+        Self {
+            manner,
+            wants: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            lost: Lost::default(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// The whole set of pairs wanted offline, rate-unlimited: FAM's LSPs. Pairs that were in it and
+    /// are not any more lose that want.
+    pub fn offline(&mut self, pairs: &BTreeSet<Pair>) -> Result<(), BadName> {
+        for pair in pairs {
+            Name::of(pair, At(0))?;
+        }
+        let pairs: BTreeSet<Pair> = pairs.iter().map(Pair::canonical).collect();
+        for (key, want) in &mut self.wants {
+            want.offline = want.offline && pairs.contains(&key.pair);
+        }
+        for pair in pairs {
+            let attempts = self.manner.attempts;
+            if let Some(want) = self.want(Key { pair, rate: Rate::Unlimited }) {
+                want.offline = true;
+                if want.failures >= attempts {
+                    (want.failures, want.not_before) = (0, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An alpha flow lives, and wants a circuit.
+    pub fn flow(&mut self, key: Key, flow: u64) -> Result<(), BadName> {
+        Name::of(&key.pair, At(0))?;
+        let Manner { flows, attempts, .. } = self.manner;
+        let Some(want) = self.want(key.canonical()) else { return Ok(()) };
+        want.idle_since = None;
+        let full = want.flows.len() >= flows && !want.flows.contains(&flow);
+        // A new flow is worth one more attempt.
+        if !full && want.flows.insert(flow) && want.failures >= attempts {
+            want.failures = attempts.saturating_sub(1);
+        }
+        self.lost.flows += u64::from(full);
+        Ok(())
+    }
+
+    /// That flow is over.
+    pub fn flow_over(&mut self, key: &Key, flow: u64, now: At) {
+        if let Some(want) = self.wants.get_mut(&key.canonical())
+            && want.flows.remove(&flow)
+            && want.flows.is_empty()
+        {
+            want.idle_since = Some(now);
+        }
+    }
+
+    fn want(&mut self, key: Key) -> Option<&mut Want> {
+        if self.wants.len() >= self.manner.circuits && !self.wants.contains_key(&key) {
+            self.lost.circuits += 1;
+            return None;
+        }
+        Some(self.wants.entry(key).or_default())
+    }
+
+    /// A circuit that packets may be steered into: up, and not about to go.
+    pub fn usable(&self, key: &Key) -> Option<&Entry> {
+        let key = key.canonical();
+        self.entries.values().find(|entry| {
+            serves(entry, &key) && entry.life.state() == State::Up && !entry.is_leaving()
+        })
+    }
+
+    /// Packets are steered into it from now on, or no more.
+    pub fn steer(&mut self, name: &Name, steered: bool) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.steered = steered;
+        }
+    }
+
+    /// All circuits.
+    pub fn entries(&self) -> &BTreeMap<Name, Entry> {
+        &self.entries
+    }
+
+    /// What changed since the last call, by whatever was heard or not heard in time.
+    pub fn steps(&mut self) -> Vec<(Name, Step)> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// What fell off.
+    pub fn lost(&self) -> Lost {
+        self.lost
+    }
+
+    /// Something was heard of a circuit. Returns what changed.
+    pub fn hear(&mut self, name: &Name, event: Event, now: At) -> Vec<Step> {
+        let manner = self.manner;
+        let Some(entry) = self.entries.get_mut(name) else { return Vec::new() };
+        let asked = entry.life.pending();
+        let refused = matches!(event, Event::Refused(_));
+        let steps = entry.life.hear(event, now);
+        if refused && asked == Some(Call::Terminate) {
+            postpone(&mut entry.failures, &mut entry.not_before, now, &manner);
+            self.lost.stuck += u64::from(entry.failures == manner.attempts);
+        }
+        self.after(name, &steps, now);
+        steps
+    }
+
+    /// The provider has given it this name.
+    pub fn identify(&mut self, name: &Name, id: Id, now: At) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.id = Some(id);
+            entry.since.get_or_insert(now);
+        }
+    }
+
+    /// The name of the circuit that the provider calls so.
+    pub fn name_of(&self, id: &Id) -> Option<Name> {
+        let named =
+            |(name, entry): (&Name, &Entry)| (entry.id.as_ref() == Some(id)).then(|| name.clone());
+        self.entries.iter().find_map(named)
+    }
+
+    fn after(&mut self, name: &Name, steps: &[Step], now: At) {
+        let manner = self.manner;
+        let Some(entry) = self.entries.get(name) else { return };
+        let key = entry.key();
+        for step in steps {
+            if self.steps.len() < STEPS {
+                self.steps.push((name.clone(), *step));
+            } else {
+                self.lost.steps += 1;
+            }
+            match step.to {
+                State::Failed => {
+                    if let Some(want) = self.wants.get_mut(&key) {
+                        postpone(&mut want.failures, &mut want.not_before, now, &manner);
+                        if want.failures == manner.attempts {
+                            self.lost.given_up += 1;
+                        }
+                    }
+                }
+                State::Up => {
+                    if let Some(want) = self.wants.get_mut(&key) {
+                        (want.failures, want.not_before) = (0, None);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let entry = self.entries.get(name);
+        if entry.is_some_and(|entry| {
+            entry.life.state() == State::Down
+                || (entry.life.state() == State::Failed && !entry.life.owes())
+        }) {
+            self.entries.remove(name);
+        }
+    }
+
+    /// The calls to make now. Each is noted as made.
+    pub fn actions(&mut self, now: At) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.pass(now);
+        self.open(now);
+        let names: Vec<Name> = self.entries.keys().cloned().collect();
+        for name in names {
+            let Some((call, until)) = self.next_call(&name, now) else { continue };
+            let Some(entry) = self.entries.get_mut(&name) else { continue };
+            if entry.life.ask(call, now).is_ok() {
+                let (request, id) = (entry.request.clone(), entry.id.clone());
+                actions.push(Action { request, id, call, until });
+            }
+        }
+        actions
+    }
+
+    /// Lets time pass, and marks what nobody wants.
+    fn pass(&mut self, now: At) {
+        let manner = self.manner;
+        let names: Vec<Name> = self.entries.keys().cloned().collect();
+        for name in &names {
+            let Some(entry) = self.entries.get_mut(name) else { continue };
+            let asked = entry.life.pending();
+            let steps = entry.life.tick(now);
+            if asked == Some(Call::Terminate) && entry.life.pending().is_none() {
+                postpone(&mut entry.failures, &mut entry.not_before, now, &manner);
+                self.lost.stuck += u64::from(entry.failures == manner.attempts);
+            }
+            let key = entry.key();
+            let wanted = self.wants.get(&key).is_some_and(|want| want.wanted(now, &manner));
+            let over = entry.life.span().until.is_some_and(|until| until <= now);
+            if entry.leaving.is_none() && (!wanted || over || entry.life.state() == State::Failed) {
+                entry.leaving = Some(now);
+            }
+            self.after(name, &steps, now);
+        }
+        self.wants.retain(|_, want| want.wanted(now, &manner));
+    }
+
+    /// Begins a circuit for each want that has none.
+    fn open(&mut self, now: At) {
+        let manner = self.manner;
+        for (key, want) in &self.wants {
+            let served =
+                self.entries.values().any(|entry| serves(entry, key) && !entry.is_leaving());
+            let early = want.not_before.is_some_and(|at| now < at);
+            if served || early || want.failures >= manner.attempts {
+                continue;
+            }
+            if self.entries.len() >= manner.circuits.saturating_mul(2) {
+                self.lost.circuits += 1;
+                continue;
+            }
+            let until = (!want.offline).then(|| now.plus(manner.lease_ms));
+            let span = Span { from: now, until };
+            let Ok(name) = Name::of(&key.pair, now) else { continue };
+            if self.entries.contains_key(&name) {
+                continue;
+            }
+            let (best, off_ip_path) = (manner.best, manner.off_ip_path);
+            let request =
+                Request { name: name.clone(), rate: key.rate, span, best, off_ip_path, both: true };
+            self.entries.insert(name, Entry::new(request, Life::new(span, manner.waits)));
+        }
+    }
+
+    fn next_call(&mut self, name: &Name, now: At) -> Option<(Call, Option<At>)> {
+        let manner = self.manner;
+        let entry = self.entries.get_mut(name)?;
+        let state = entry.life.state();
+        if entry.life.pending().is_some() {
+            return None;
+        }
+        if let Some(since) = entry.leaving {
+            if entry.not_before.is_some_and(|at| now < at) || entry.failures >= manner.attempts {
+                return None;
+            }
+            if !entry.life.owes() {
+                self.entries.remove(name);
+                return None;
+            }
+            if entry.steered && state != State::Failed {
+                if now < since.plus(manner.withdraw_ms) {
+                    return None;
+                }
+                entry.steered = false;
+                self.lost.under_traffic += 1;
+            }
+            // An orderly end: first no traffic, then no reservation. A refused release does not keep
+            // it from being terminated.
+            let call = match state {
+                State::Provisioned | State::Up if !entry.released => {
+                    entry.released = true;
+                    Call::Release
+                }
+                _ => Call::Terminate,
+            };
+            return Some((call, None));
+        }
+        let key = entry.key();
+        let want = self.wants.get(&key)?;
+        match state {
+            State::Requested if entry.life.owes() => None,
+            State::Requested => Some((Call::Reserve, None)),
+            State::Held => Some((Call::Commit, None)),
+            State::Committed | State::Released => Some((Call::Provision, None)),
+            State::Provisioned | State::Up => {
+                let end = entry.life.span().until?;
+                let near = end.since(now) < manner.lease_ms / 2;
+                let early = entry.not_before.is_some_and(|at| now < at);
+                let live = want.offline || !want.flows.is_empty();
+                if early || !live || !(near || want.offline) {
+                    return None;
+                }
+                entry.not_before = Some(now.plus(manner.retry_ms));
+                Some((Call::Extend, (!want.offline).then(|| now.plus(manner.lease_ms))))
+            }
+            State::Failed | State::Down => None,
+        }
+    }
+
+    /// Circuits that could not be given back in the last attempt are tried again.
+    pub fn retry_stuck(&mut self) {
+        for entry in self.entries.values_mut() {
+            if entry.failures >= self.manner.attempts {
+                (entry.failures, entry.not_before) = (0, None);
+            }
+        }
+    }
+
+    /// Names of circuits that could not be given back.
+    pub fn stuck(&self) -> Vec<&Name> {
+        let stuck =
+            |entry: &Entry| entry.leaving.is_some() && entry.failures >= self.manner.attempts;
+        self.entries.iter().filter(|(_, entry)| stuck(entry)).map(|(name, _)| name).collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

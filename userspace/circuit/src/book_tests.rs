@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+use super::*;
+use crate::circuits::{Remote, Seen};
+use crate::request::Excess;
+use proptest::prelude::*;
+
+fn pair(n: usize) -> Pair {
+    Pair::new(format!("r{n}"), "s")
+}
+
+fn unlimited(n: usize) -> Key {
+    Key { pair: pair(n), rate: Rate::Unlimited }
+}
+
+/// Carries out every call at once, as a provider without faults would.
+fn obey(book: &mut Book, now: At) -> Vec<(Name, Call)> {
+    let mut done = Vec::new();
+    for _ in 0..20 {
+        let actions = book.actions(now);
+        if actions.is_empty() {
+            break;
+        }
+        for action in actions {
+            let name = action.request.name.clone();
+            done.push((name.clone(), action.call));
+            let events = match action.call {
+                Call::Reserve => {
+                    book.identify(&name, Id(format!("id-{name}")), now);
+                    vec![Event::Reserved(None)]
+                }
+                Call::Commit => vec![Event::Committed],
+                Call::Provision => vec![Event::Provisioned, Event::Active],
+                Call::Extend => vec![Event::Extended(action.until)],
+                Call::Release => vec![Event::Released],
+                Call::Terminate => vec![Event::Terminated],
+            };
+            events.into_iter().for_each(|event| drop(book.hear(&name, event, now)));
+        }
+    }
+    done
+}
+
+fn calls(done: &[(Name, Call)]) -> Vec<Call> {
+    done.iter().map(|(_, call)| *call).collect()
+}
+
+const UP: [Call; 3] = [Call::Reserve, Call::Commit, Call::Provision];
+
+#[test]
+fn offline_set_comes_up_and_goes() {
+    let mut book = Book::new(Manner::default());
+    book.offline(&BTreeSet::from([pair(1)])).unwrap();
+    assert_eq!(calls(&obey(&mut book, At(1))), UP);
+    let entry = book.usable(&unlimited(1)).unwrap().clone();
+    assert_eq!(entry.life.span().until, None, "an offline circuit has no end");
+    assert_eq!(calls(&obey(&mut book, At(1_000_000_000))), []);
+    book.steer(&entry.request.name, true);
+    book.offline(&BTreeSet::new()).unwrap();
+    assert_eq!(calls(&obey(&mut book, At(1_000_000_001))), [], "packets are still steered into it");
+    assert!(book.usable(&unlimited(1)).is_none(), "nothing new is steered into it");
+    book.steer(&entry.request.name, false);
+    assert_eq!(calls(&obey(&mut book, At(1_000_000_002))), [Call::Release, Call::Terminate]);
+    assert!(book.entries().is_empty());
+}
+
+#[test]
+fn traffic_delays_the_end_but_for_so_long() {
+    let mut book = Book::new(Manner::default());
+    book.offline(&BTreeSet::from([pair(1)])).unwrap();
+    obey(&mut book, At(1));
+    let name = book.entries().keys().next().unwrap().clone();
+    book.steer(&name, true);
+    book.offline(&BTreeSet::new()).unwrap();
+    obey(&mut book, At(2));
+    let wait = Manner::default().withdraw_ms;
+    assert_eq!(calls(&obey(&mut book, At(2 + wait))), [Call::Release, Call::Terminate]);
+    assert_eq!(book.lost().under_traffic, 1);
+}
+
+#[test]
+fn online_is_extended_while_flows_live() {
+    let manner = Manner::default();
+    let mut book = Book::new(manner);
+    book.flow(unlimited(1), 7).unwrap();
+    book.flow(unlimited(1), 8).unwrap();
+    assert_eq!(calls(&obey(&mut book, At(0))), UP, "one circuit for both flows");
+    book.flow_over(&unlimited(1), 8, At(5));
+    let later = At(manner.lease_ms / 2 + 1);
+    assert_eq!(calls(&obey(&mut book, later)), [Call::Extend]);
+    let until = book.usable(&unlimited(1)).unwrap().life.span().until;
+    assert_eq!(until, Some(later.plus(manner.lease_ms)));
+    book.flow_over(&unlimited(1), 7, later);
+    assert_eq!(calls(&obey(&mut book, later.plus(manner.linger_ms - 1))), []);
+    assert_eq!(
+        calls(&obey(&mut book, later.plus(manner.linger_ms))),
+        [Call::Release, Call::Terminate]
+    );
+}
+
+#[test]
+fn offline_and_online_share_a_circuit() {
+    let mut book = Book::new(Manner::default());
+    book.flow(unlimited(1), 7).unwrap();
+    obey(&mut book, At(0));
+    book.offline(&BTreeSet::from([pair(1)])).unwrap();
+    assert_eq!(calls(&obey(&mut book, At(1))), [Call::Extend], "its end is taken off");
+    assert_eq!(book.entries().len(), 1);
+    book.flow_over(&unlimited(1), 7, At(2));
+    assert_eq!(calls(&obey(&mut book, At(1_000_000_000))), []);
+    let fast = Key { pair: pair(1), rate: Rate::Specified { mbps: 100, excess: Excess::Drop } };
+    book.flow(fast, 9).unwrap();
+    assert_eq!(calls(&obey(&mut book, At(1_000_000_001))), UP, "a rate is another circuit");
+}
+
+#[test]
+fn a_pair_and_its_reverse_share_a_circuit() {
+    let mut book = Book::new(Manner::default());
+    book.offline(&BTreeSet::from([pair(1), pair(1).reverse()])).unwrap();
+    let back = Key { pair: pair(1).reverse(), rate: Rate::Unlimited };
+    book.flow(back.clone(), 7).unwrap();
+    assert_eq!(calls(&obey(&mut book, At(0))), UP);
+    assert_eq!(
+        book.usable(&back).unwrap().request.name,
+        book.usable(&unlimited(1)).unwrap().request.name
+    );
+    book.offline(&BTreeSet::new()).unwrap();
+    book.flow_over(&back, 7, At(1));
+    let gone = At(1 + Manner::default().linger_ms);
+    assert_eq!(calls(&obey(&mut book, gone)), [Call::Release, Call::Terminate]);
+}
+
+#[test]
+fn attempts_are_bounded_and_what_may_be_left_is_given_back() {
+    let manner = Manner::default();
+    let mut book = Book::new(manner);
+    book.offline(&BTreeSet::from([pair(1)])).unwrap();
+    let mut now = At(0);
+    let (mut reserves, mut terminates) = (0, 0);
+    for _ in 0..10_000 {
+        now = now.plus(1000);
+        for action in book.actions(now) {
+            match action.call {
+                Call::Reserve => {
+                    reserves += 1;
+                    book.hear(&action.request.name, Event::Refused("no".into()), now);
+                }
+                Call::Terminate => {
+                    terminates += 1;
+                    book.hear(&action.request.name, Event::Terminated, now);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!((reserves, terminates), (manner.attempts, manner.attempts));
+    assert_eq!(book.lost().given_up, 1);
+    assert!(book.entries().is_empty());
+    // The next day's set is a new beginning.
+    book.offline(&BTreeSet::from([pair(1)])).unwrap();
+    assert_eq!(book.actions(now.plus(1)).len(), 1);
+}
+
+#[test]
+fn what_cannot_be_given_back_is_kept_in_mind() {
+    let manner = Manner::default();
+    let mut book = Book::new(manner);
+    book.offline(&BTreeSet::from([pair(1)])).unwrap();
+    obey(&mut book, At(0));
+    book.offline(&BTreeSet::new()).unwrap();
+    let mut now = At(1);
+    let mut asked = 0;
+    for _ in 0..100_000 {
+        now = now.plus(1000);
+        for action in book.actions(now) {
+            asked += u32::from(action.call == Call::Terminate);
+            book.hear(&action.request.name, Event::Refused("later".into()), now);
+        }
+    }
+    assert_eq!((asked, book.lost().stuck, book.stuck().len()), (manner.attempts, 1, 1));
+    book.retry_stuck();
+    assert_eq!(calls(&obey(&mut book, now)), [Call::Terminate]);
+    assert!(book.entries().is_empty());
+}
+
+/// A restarted program: one circuit is wanted, one half done, one wanted no more, one foreign.
+#[test]
+fn a_new_book_takes_up_what_is_wanted_and_leaks_nothing() {
+    let remote = |n: usize, at: u64, seen| {
+        let name = Name::of(&pair(n), At(at)).unwrap();
+        Remote {
+            id: Id(format!("{n}-{at}")),
+            name: Some(name),
+            seen,
+            rate: Rate::Unlimited,
+            until: None,
+        }
+    };
+    let mut foreign = remote(9, 1, Seen::Up);
+    foreign.name = None;
+    let remotes = [
+        remote(1, 5, Seen::Up),
+        remote(1, 6, Seen::Provisioned),
+        remote(2, 5, Seen::Held),
+        remote(3, 5, Seen::Committed),
+        remote(4, 5, Seen::Failed),
+        foreign.clone(),
+    ];
+    let mut book = Book::new(Manner::default());
+    book.offline(&BTreeSet::from([pair(1), pair(2)])).unwrap();
+    assert_eq!(book.reconcile(&remotes, At(100), At(100)), [foreign.id]);
+    assert_eq!(
+        book.usable(&unlimited(1)).unwrap().request.name,
+        Name::of(&pair(1), At(5)).unwrap()
+    );
+    // Until routers have been read, packets may be steered into any of them.
+    let mut done = obey(&mut book, At(101));
+    assert!(done.iter().all(|(_, call)| !matches!(call, Call::Release)), "{done:?}");
+    assert_eq!(book.entries().len(), 4, "the failed one is gone");
+    for name in book.entries().keys().cloned().collect::<Vec<_>>() {
+        book.steer(&name, false);
+    }
+    done.extend(obey(&mut book, At(102)));
+    let of = |n: usize, at: u64| {
+        let name = Name::of(&pair(n), At(at)).unwrap();
+        calls(&done.iter().filter(|(other, _)| *other == name).cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(of(1, 5), []);
+    assert_eq!(of(1, 6), [Call::Release, Call::Terminate], "the second for one pair");
+    assert_eq!(of(2, 5), [Call::Commit, Call::Provision]);
+    assert_eq!(of(3, 5), [Call::Terminate]);
+    assert_eq!(of(4, 5), [Call::Terminate]);
+    assert_eq!(book.entries().len(), 2);
+    // Later the provider has lost one: it is asked for anew.
+    book.reconcile(&remotes[..1], At(200), At(200));
+    assert_eq!(calls(&obey(&mut book, At(1_000_000))), UP);
+}
+
+/// An answer that says nothing of a circuit named after it was asked for takes nothing down.
+#[test]
+fn an_old_list_takes_nothing_down() {
+    let mut book = Book::new(Manner::default());
+    book.offline(&BTreeSet::from([pair(1)])).unwrap();
+    obey(&mut book, At(50));
+    book.reconcile(&[], At(50), At(60));
+    assert!(book.usable(&unlimited(1)).is_some());
+    book.reconcile(&[], At(51), At(61));
+    assert!(book.usable(&unlimited(1)).is_none());
+}
+
+proptest! {
+    /// A provider that refuses, stays silent and forgets, as wants come and go: no more circuits than
+    /// allowed, every circuit has a bounded wait, and once nothing is wanted and the provider obeys,
+    /// nothing is left.
+    #[test]
+    fn nothing_is_left(deeds in proptest::collection::vec((0..7_u8, 0..4_usize, 0..60_000_u64), 0..80)) {
+        let manner = Manner { circuits: 3, ..Manner::default() };
+        let mut book = Book::new(manner);
+        let mut now = At(1);
+        let mut wanted = BTreeSet::new();
+        for (deed, n, wait) in deeds {
+            now = now.plus(wait);
+            match deed {
+                0 => { wanted.insert(pair(n)); book.offline(&wanted).unwrap(); }
+                1 => { wanted.remove(&pair(n)); book.offline(&wanted).unwrap(); }
+                2 => book.flow(unlimited(n), wait).unwrap(),
+                3 => book.flow_over(&unlimited(n), wait, now),
+                4 => { obey(&mut book, now); }
+                5 => for action in book.actions(now) {
+                    book.hear(&action.request.name, Event::Refused("no".into()), now);
+                },
+                _ => { book.actions(now); }
+            }
+            prop_assert!(book.entries().len() <= 2 * manner.circuits);
+        }
+        book.offline(&BTreeSet::new()).unwrap();
+        for key in (0..4).map(unlimited) {
+            let flows = book.wants.get(&key).map(|want| want.flows.clone());
+            flows.into_iter().flatten().for_each(|flow| book.flow_over(&key, flow, now));
+        }
+        for _ in 0..20 {
+            now = now.plus(3_600_000);
+            book.retry_stuck();
+            obey(&mut book, now);
+        }
+        prop_assert!(book.entries().is_empty() && book.wants.is_empty(), "{:?}", book.entries());
+    }
+}

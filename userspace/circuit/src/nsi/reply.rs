@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Messages that come.
+
+use crate::circuits::{Id, Notice, Remote, Seen};
+use crate::nsi::names::{HEADERS, P2P, SOAP, TYPES};
+use crate::request::{Rate, read_label};
+use crate::time::At;
+use crate::xml::element::{Bad, Element, Limits, parse};
+
+/// A message that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Odd {
+    /// No XML, or beyond a bound.
+    #[error("{0}")]
+    Xml(#[from] Bad),
+    /// No SOAP 1.1.
+    #[error("no SOAP 1.1 envelope")]
+    NoEnvelope,
+    /// An element is missing.
+    #[error("no `{0}`")]
+    Missing(&'static str),
+    /// An element says nothing we know.
+    #[error("`{element}` is `{said}`")]
+    Value {
+        /// The element.
+        element: &'static str,
+        /// What it says.
+        said: String,
+    },
+    /// A message we do not take.
+    #[error("a message `{0}`")]
+    Unknown(String),
+}
+
+/// The body of a message, and the correlation of its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `correlationId` of the header.
+    pub correlation: Option<String>,
+    /// What it is.
+    pub body: Body,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// `acknowledgment`, or nothing.
+    Acknowledged,
+    /// `reserveResponse`, with the connection.
+    Response(String),
+    /// An answer: `reserveConfirmed` and others. The name, and the connection.
+    Confirmed(String, String),
+    /// `reserveFailed`, `reserveCommitFailed`: the connection, and why.
+    Failed(String, String),
+    /// `error`: why.
+    Error(String),
+    /// A SOAP fault: why.
+    Fault(String),
+    /// A notification: the connection, its number, and what.
+    Notified(String, i64, Notice),
+    /// `messageDeliveryTimeout`: the correlation of the message that was not delivered.
+    Undelivered(String),
+    /// `querySummarySyncConfirmed`.
+    Summary(Vec<Summary>),
+}
+
+/// One reservation of a query result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Which.
+    pub connection: String,
+    /// Its description.
+    pub description: String,
+    /// Version of its criteria, the newest.
+    pub version: i64,
+    /// Capacity, Mb/s.
+    pub capacity: u64,
+    /// Its end.
+    pub until: Option<At>,
+    /// How far it is.
+    pub seen: Seen,
+    /// Whether it is to be provisioned, as far as the provider is concerned.
+    pub provisioned: bool,
+}
+
+impl Summary {
+    /// As what providers of circuits have in common.
+    pub fn remote(&self) -> Remote {
+        let label = read_label(&self.description, self.capacity);
+        let rate = label.as_ref().map_or(Rate::Unlimited, |(_, rate)| *rate);
+        let (id, seen, until) = (Id(self.connection.clone()), self.seen, self.until);
+        Remote { id, name: label.map(|(name, _)| name), seen, rate, until }
+    }
+}
+
+/// Reads a message.
+pub fn read(bytes: &[u8], limits: Limits) -> Result<Message, Odd> {
+    let root = parse(bytes, limits)?;
+    if root.space != SOAP || root.name != "Envelope" {
+        return Err(Odd::NoEnvelope);
+    }
+    let soap = |name: &str| root.children.iter().find(|one| one.space == SOAP && one.name == name);
+    let header = soap("Header").and_then(|header| {
+        header.children.iter().find(|one| one.space == HEADERS && one.name == "nsiHeader")
+    });
+    let correlation = header.and_then(|header| header.text_of("correlationId")).map(str::to_owned);
+    let body = soap("Body").ok_or(Odd::Missing("Body"))?;
+    Ok(Message { correlation, body: content(body)? })
+}
+
+fn content(body: &Element) -> Result<Body, Odd> {
+    let Some(element) = body.children.first() else { return Ok(Body::Acknowledged) };
+    if element.space == SOAP && element.name == "Fault" {
+        return Ok(Body::Fault(fault(element)));
+    }
+    if element.space != TYPES {
+        return Err(Odd::Unknown(format!("{{{}}}{}", element.space, element.name)));
+    }
+    let connection = || Ok::<_, Odd>(text(element, "connectionId")?.to_owned());
+    let exception = || exception(element.child("serviceException"));
+    Ok(match element.name.as_str() {
+        "acknowledgment" => Body::Acknowledged,
+        "reserveResponse" => Body::Response(connection()?),
+        "reserveConfirmed"
+        | "reserveCommitConfirmed"
+        | "reserveAbortConfirmed"
+        | "provisionConfirmed"
+        | "releaseConfirmed"
+        | "terminateConfirmed" => Body::Confirmed(element.name.clone(), connection()?),
+        "reserveFailed" | "reserveCommitFailed" => Body::Failed(connection()?, exception()),
+        "error" => Body::Error(exception()),
+        "errorEvent" => {
+            let event = text(element, "event")?;
+            let said = format!("{event}: {}", exception());
+            let notice = match event {
+                "forcedEnd" => Notice::Ended(said),
+                "activateFailed" | "dataplaneError" | "deactivateFailed" => Notice::Error(said),
+                other => return Err(Odd::Value { element: "event", said: other.to_owned() }),
+            };
+            Body::Notified(connection()?, number(element, "notificationId")?, notice)
+        }
+        "reserveTimeout" => {
+            Body::Notified(connection()?, number(element, "notificationId")?, Notice::HoldExpired)
+        }
+        "dataPlaneStateChange" => {
+            let status = element.child("dataPlaneStatus").ok_or(Odd::Missing("dataPlaneStatus"))?;
+            let notice = if flag(status, "active")? { Notice::Active } else { Notice::Inactive };
+            Body::Notified(connection()?, number(element, "notificationId")?, notice)
+        }
+        "messageDeliveryTimeout" => Body::Undelivered(text(element, "correlationId")?.to_owned()),
+        "querySummarySyncConfirmed" => {
+            Body::Summary(element.all("reservation").map(summary).collect::<Result<_, _>>()?)
+        }
+        other => return Err(Odd::Unknown(other.to_owned())),
+    })
+}
+
+fn text<'a>(element: &'a Element, name: &'static str) -> Result<&'a str, Odd> {
+    element.text_of(name).filter(|text| !text.is_empty()).ok_or(Odd::Missing(name))
+}
+
+fn number(element: &Element, name: &'static str) -> Result<i64, Odd> {
+    let said = text(element, name)?;
+    said.parse().map_err(|_| Odd::Value { element: name, said: said.to_owned() })
+}
+
+fn flag(element: &Element, name: &'static str) -> Result<bool, Odd> {
+    match text(element, name)? {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        said => Err(Odd::Value { element: name, said: said.to_owned() }),
+    }
+}
+
+/// Who says what: `nsaId: errorId text`, those below it in brackets.
+fn exception(exception: Option<&Element>) -> String {
+    let Some(exception) = exception else { return "no reason given".to_owned() };
+    let part = |name| exception.text_of(name).unwrap_or_default();
+    let mut said = format!("{}: {} {}", part("nsaId"), part("errorId"), part("text"));
+    for child in exception.all("childException") {
+        said.push_str(&format!(" [{}]", self::exception(Some(child))));
+    }
+    said
+}
+
+fn fault(fault: &Element) -> String {
+    let detail = fault.child("detail").and_then(|detail| detail.child("serviceException"));
+    match (fault.text_of("faultstring"), detail) {
+        (Some(text), Some(detail)) => format!("{text}; {}", exception(Some(detail))),
+        (None, Some(detail)) => exception(Some(detail)),
+        (text, None) => text.unwrap_or("a fault without a text").to_owned(),
+    }
+}
+
+fn summary(element: &Element) -> Result<Summary, Odd> {
+    let states = element.child("connectionStates").ok_or(Odd::Missing("connectionStates"))?;
+    let version =
+        |one: &&Element| one.attribute("version").and_then(|text| text.parse::<i64>().ok());
+    let criteria = element.all("criteria").max_by_key(version);
+    let p2ps = criteria.and_then(|criteria| {
+        criteria.children.iter().find(|one| one.space == P2P && one.name == "p2ps")
+    });
+    let capacity = p2ps.and_then(|p2ps| p2ps.text_of("capacity")).map_or(Ok(0), |said| {
+        said.parse().map_err(|_| Odd::Value { element: "capacity", said: said.to_owned() })
+    })?;
+    let schedule = criteria.and_then(|criteria| criteria.child("schedule"));
+    let end = schedule.and_then(|schedule| schedule.child("endTime")).filter(|end| !end.is_nil());
+    let until =
+        end.map(|end| end.text.trim()).filter(|said| !said.is_empty()).map(time).transpose()?;
+    Ok(Summary {
+        connection: text(element, "connectionId")?.to_owned(),
+        description: element.text_of("description").unwrap_or_default().to_owned(),
+        version: criteria.as_ref().and_then(version).unwrap_or(0),
+        capacity,
+        until,
+        seen: seen(states, criteria.is_some())?,
+        provisioned: matches!(
+            states.text_of("provisionState"),
+            Some("Provisioned" | "Provisioning")
+        ),
+    })
+}
+
+fn time(said: &str) -> Result<At, Odd> {
+    let odd = || Odd::Value { element: "endTime", said: said.to_owned() };
+    let stamp: jiff::Timestamp = said.parse().map_err(|_| odd())?;
+    Ok(At(u64::try_from(stamp.as_millisecond()).map_err(|_| odd())?))
+}
+
+fn seen(states: &Element, criteria: bool) -> Result<Seen, Odd> {
+    let active = match states.child("dataPlaneStatus") {
+        Some(status) => flag(status, "active")?,
+        None => false,
+    };
+    let reservation = text(states, "reservationState")?;
+    let provision = text(states, "provisionState")?;
+    progress(reservation, provision, text(states, "lifecycleState")?, active, criteria)
+}
+
+/// How far a reservation in these states is; `criteria` says whether it has any yet.
+pub(crate) fn progress(
+    reservation: &str,
+    provision: &str,
+    lifecycle: &str,
+    active: bool,
+    criteria: bool,
+) -> Result<Seen, Odd> {
+    let odd = |element, said: &str| Odd::Value { element, said: said.to_owned() };
+    match lifecycle {
+        "Created" => {}
+        "Failed" | "PassedEndTime" => return Ok(Seen::Failed),
+        "Terminating" | "Terminated" => return Ok(Seen::Gone),
+        said => return Err(odd("lifecycleState", said)),
+    }
+    let provisioned = match provision {
+        "Provisioned" | "Provisioning" => true,
+        "Released" | "Releasing" => false,
+        said => return Err(odd("provisionState", said)),
+    };
+    match (reservation, provisioned) {
+        // Whatever a change of the reservation came to, what is provisioned stays so.
+        (_, true) => Ok(if active { Seen::Up } else { Seen::Provisioned }),
+        ("ReserveStart", false) => Ok(if criteria { Seen::Committed } else { Seen::Requested }),
+        ("ReserveChecking", false) => Ok(Seen::Requested),
+        ("ReserveHeld" | "ReserveCommitting", false) => Ok(Seen::Held),
+        ("ReserveFailed" | "ReserveAborting" | "ReserveTimeout", false) => Ok(Seen::Failed),
+        (said, false) => Err(odd("reservationState", said)),
+    }
+}

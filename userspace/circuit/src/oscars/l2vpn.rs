@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! L2VPNs as the server's controllers take and give them. What we do not need of an answer is kept as
+//! it is, so that a changed one can be sent back.
+
+use crate::circuits::{Id, Remote, Seen};
+use crate::request::{Excess, Rate, read_label};
+use crate::time::At;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// Letters and digits of names.
+pub const ALPHABET: &[u8; 22] = b"234679CDFGHJKMNPRTWXYZ";
+
+/// A circuit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct L2vpn {
+    /// Four of [`ALPHABET`].
+    pub name: String,
+    /// Who and what for.
+    pub meta: Meta,
+    /// When.
+    pub schedule: Interval,
+    /// How far it is; given, not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// How much.
+    pub qos: Qos,
+    /// The rest: `tech`, `bundles`, `endpoints`.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// Who and what for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta {
+    /// At most 80 characters.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The server sets it.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// What we do not know.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// When, in seconds since 1970.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Interval {
+    /// Its first.
+    pub beginning: f64,
+    /// Its last.
+    pub ending: f64,
+}
+
+/// How far it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// `HELD`, `RESERVED`, `ARCHIVED`.
+    #[serde(default)]
+    pub phase: Option<String>,
+    /// `WAITING`, `ACTIVE`, `FINISHED`, `FAILED`.
+    #[serde(default)]
+    pub state: Option<String>,
+    /// `UNDEPLOYED`, `DEPLOYED` and those between.
+    #[serde(default)]
+    pub deployment_state: Option<String>,
+    /// What we do not know.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// How much.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Qos {
+    /// `GUARANTEED`, `BEST_EFFORT`, `SCAVENGER`.
+    pub mode: String,
+    /// `SCAVENGER`, `BEST_EFFORT`, `DROP`.
+    pub excess_action: String,
+    /// Mb/s, with `GUARANTEED`.
+    pub bandwidth: u64,
+}
+
+impl Qos {
+    /// Of a rate.
+    pub fn of(rate: Rate) -> Self {
+        let (mode, excess, bandwidth) = match rate {
+            Rate::Unlimited => ("BEST_EFFORT", "BEST_EFFORT", 0),
+            Rate::Specified { mbps, excess: Excess::BestEffort } => {
+                ("GUARANTEED", "BEST_EFFORT", mbps)
+            }
+            Rate::Specified { mbps, excess: Excess::Scavenger } => {
+                ("GUARANTEED", "SCAVENGER", mbps)
+            }
+            Rate::Specified { mbps, excess: Excess::Drop } => ("GUARANTEED", "DROP", mbps),
+        };
+        Self { mode: mode.to_owned(), excess_action: excess.to_owned(), bandwidth }
+    }
+}
+
+/// Part of a list.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Page {
+    /// What is on it.
+    #[serde(default)]
+    pub l2vpns: Vec<L2vpn>,
+}
+
+/// What is free.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Availability {
+    /// Mb/s on the whole path.
+    pub available: i64,
+}
+
+impl L2vpn {
+    /// How far it is.
+    pub fn seen(&self) -> Seen {
+        let none = Status::default();
+        let status = self.status.as_ref().unwrap_or(&none);
+        let said = |what: &Option<String>| what.clone().unwrap_or_default();
+        match (said(&status.phase).as_str(), said(&status.state).as_str()) {
+            ("ARCHIVED", _) | (_, "FINISHED") => return Seen::Gone,
+            (_, "FAILED") => return Seen::Failed,
+            ("HELD", _) => return Seen::Held,
+            ("RESERVED", _) => {}
+            _ => return Seen::Requested,
+        }
+        match (said(&status.deployment_state).as_str(), said(&status.state).as_str()) {
+            ("DEPLOYED", _) | ("", "ACTIVE") => Seen::Up,
+            ("DEPLOY_FAILED" | "REDEPLOY_FAILED" | "UNDEPLOY_FAILED", _) => Seen::Failed,
+            ("UNDEPLOYED" | "" | "WAITING_TO_BE_UNDEPLOYED" | "BEING_UNDEPLOYED", _) => {
+                Seen::Committed
+            }
+            _ => Seen::Provisioned,
+        }
+    }
+
+    /// As what providers of circuits have in common; an end beyond `never` is none.
+    pub fn remote(&self, never: At) -> Remote {
+        let label =
+            read_label(self.meta.description.as_deref().unwrap_or_default(), self.qos.bandwidth);
+        let rate = label.as_ref().map_or(Rate::Unlimited, |(_, rate)| *rate);
+        let end = millis(self.schedule.ending);
+        Remote {
+            id: Id(self.name.clone()),
+            name: label.map(|(name, _)| name),
+            seen: self.seen(),
+            rate,
+            until: (end < never).then_some(end),
+        }
+    }
+}
+
+/// Milliseconds of seconds; what is out of range becomes its end.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast of a float saturates"
+)]
+pub fn millis(seconds: f64) -> At {
+    At((seconds * 1000.0).round() as u64)
+}
+
+/// Seconds, as the server takes them.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of the next 200 000 years are exact")]
+pub fn seconds(at: At) -> f64 {
+    at.0 as f64 / 1000.0
+}
+
+/// A name for a circuit, the same each time.
+pub fn name(of: &str, salt: u8) -> String {
+    let digest = Sha256::new().chain_update(of).chain_update([salt]).finalize();
+    let letter = |byte: &u8| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
+    digest.iter().take(4).map(letter).collect()
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The REST controllers of an OSCARS server, as far as circuits need them, with the field names of
+//! its classes. A field it does not know is an error there, so it is one here.
+
+use crate::plain::{Asked, serve};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+#[derive(Default)]
+struct State {
+    circuits: BTreeMap<String, Value>,
+    free: i64,
+    log: Vec<String>,
+    /// `new` is done, but not answered.
+    mute: bool,
+}
+
+/// The server.
+#[derive(Clone)]
+pub(crate) struct Mock {
+    pub(crate) url: String,
+    state: Arc<Mutex<State>>,
+}
+
+pub(crate) const TOKEN: &str = "Bearer sesame";
+
+/// Names of the fields of an object, in order of the alphabet.
+fn fields(value: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        value.as_object().map_or(Vec::new(), |map| map.keys().map(String::as_str).collect());
+    names.sort_unstable();
+    names
+}
+
+impl Mock {
+    pub(crate) fn start() -> Self {
+        let state = Arc::new(Mutex::new(State { free: 1000, ..State::default() }));
+        let mut mock = Self { url: String::new(), state };
+        let desk = mock.clone();
+        let here = serve("application/json", move |asked| desk.answer(&asked));
+        mock.url = format!("http://{here}");
+        mock
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.lock().log.clone()
+    }
+
+    pub(crate) fn circuits(&self) -> BTreeMap<String, Value> {
+        let mut circuits = self.lock().circuits.clone();
+        circuits.retain(|_, one| one["status"]["phase"] != "ARCHIVED");
+        circuits
+    }
+
+    pub(crate) fn mute(&self, mute: bool) {
+        self.lock().mute = mute;
+    }
+
+    /// Has a circuit deployed, or whatever else.
+    pub(crate) fn set(&self, name: &str, status: Value) {
+        self.lock().circuits.get_mut(name).unwrap()["status"] = status;
+    }
+
+    pub(crate) fn plant(&self, name: &str, description: &str) {
+        let one = json!({
+            "name": name, "meta": {"description": description, "username": "joe", "trackingId": null, "orchId": null},
+            "schedule": {"beginning": 1_753_209_304.0, "ending": 2_068_569_237.0},
+            "status": {"phase": "RESERVED", "state": "ACTIVE", "deploymentState": "DEPLOYED", "deploymentIntent": "SHOULD_BE_DEPLOYED"},
+            "qos": {"mode": "GUARANTEED", "excessAction": "SCAVENGER", "bandwidth": 5},
+            "tech": {"mode": "AUTOMATIC", "flavor": "VPLS", "mtu": 9000, "macsec": false}, "bundles": [], "endpoints": []
+        });
+        self.lock().circuits.insert(name.to_owned(), one);
+    }
+
+    fn answer(&self, asked: &Asked) -> Option<(u16, String)> {
+        let mut state = self.lock();
+        state.log.push(format!("{} {}", asked.method, asked.path));
+        let ok = |value: &Value| Some((200, value.to_string()));
+        let not =
+            |status, why: &str| Some((status, json!({"status": status, "error": why}).to_string()));
+        if asked.path.starts_with("/protected/")
+            && asked.headers.get("authorization").map(String::as_str) != Some(TOKEN)
+        {
+            return not(401, "Unauthorized");
+        }
+        let body: Value = serde_json::from_str(&asked.body).unwrap_or(Value::Null);
+        let last = asked.path.rsplit('/').next().unwrap_or_default().to_owned();
+        match (asked.method.as_str(), asked.path.as_str()) {
+            ("GET", path) if path.starts_with("/api/l2vpn/get/") => match state.circuits.get(&last)
+            {
+                Some(one) => ok(one),
+                None => not(500, "NoSuchElementException"),
+            },
+            ("POST", "/api/l2vpn/availability") => {
+                ok(&json!({"available": state.free, "baseline": 1000}))
+            }
+            ("POST", "/api/l2vpn/list") => {
+                let (page, size) =
+                    (body["page"].as_u64().unwrap(), body["sizePerPage"].as_u64().unwrap());
+                let (page, size) = (usize::try_from(page).unwrap(), usize::try_from(size).unwrap());
+                let part: Vec<&Value> =
+                    state.circuits.values().skip((page - 1) * size).take(size).collect();
+                ok(&json!({"page": page, "sizePerPage": size, "totalSize": 0, "l2vpns": part}))
+            }
+            ("POST", "/protected/l2vpn/new") => {
+                if let Some(why) = complaint(&body) {
+                    return not(400, &why);
+                }
+                let name = body["name"].as_str().unwrap().to_owned();
+                if state.circuits.contains_key(&name) {
+                    return not(500, "duplicate");
+                }
+                let mut one = body;
+                one["status"] = json!({"phase": "RESERVED", "state": "WAITING", "deploymentState": "UNDEPLOYED", "deploymentIntent": "SHOULD_BE_DEPLOYED"});
+                one["meta"]["username"] = json!("tester");
+                let mbps = one["qos"]["bandwidth"].as_i64().unwrap();
+                state.free -= mbps;
+                state.circuits.insert(name, one.clone());
+                if state.mute { None } else { ok(&one) }
+            }
+            ("PUT", "/protected/l2vpn/replace") => {
+                let name = body["name"].as_str().unwrap_or_default().to_owned();
+                let Some(there) = state.circuits.get_mut(&name) else { return not(500, "none") };
+                for part in ["qos", "tech", "bundles", "endpoints"] {
+                    if there[part] != body[part] {
+                        return not(400, part);
+                    }
+                }
+                there["schedule"] = body["schedule"].clone();
+                ok(there)
+            }
+            ("DELETE", path) if path.starts_with("/protected/l2vpn/release/") => {
+                match state.circuits.get_mut(&last) {
+                    Some(one) if one["status"]["phase"] != "ARCHIVED" => {
+                        one["status"] = json!({"phase": "ARCHIVED", "state": "FINISHED", "deploymentState": "UNDEPLOYED"});
+                        ok(one)
+                    }
+                    _ => not(500, "none"),
+                }
+            }
+            _ => not(404, "no such path"),
+        }
+    }
+}
+
+/// What is wrong with a new circuit.
+fn complaint(body: &Value) -> Option<String> {
+    let expect = |value: &Value, names: &[&str]| {
+        let there = fields(value);
+        (there != names).then(|| format!("{there:?} are not {names:?}"))
+    };
+    let name = body["name"].as_str().unwrap_or_default();
+    if name.len() != 4 || !name.chars().all(|c| "234679CDFGHJKMNPRTWXYZ".contains(c)) {
+        return Some(format!("name {name}"));
+    }
+    expect(body, &["bundles", "endpoints", "meta", "name", "qos", "schedule", "tech"])
+        .or_else(|| expect(&body["schedule"], &["beginning", "ending"]))
+        .or_else(|| expect(&body["qos"], &["bandwidth", "excessAction", "mode"]))
+        .or_else(|| expect(&body["tech"], &["flavor", "macsec", "mode", "mtu"]))
+        .or_else(|| expect(&body["meta"], &["description", "username"]))
+        .or_else(|| expect(&body["endpoints"][0], &["device", "port", "tagged", "vlan"]))
+        .or_else(|| {
+            expect(&body["bundles"][0], &["a", "constraints", "lsps", "name", "protection", "z"])
+        })
+        .or_else(|| expect(&body["bundles"][0]["constraints"], &["exclude", "include"]))
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the thread of the provider does: orders to the book, what the book says to the loop.
+
+use super::office::Orders;
+use super::settings::Path;
+use super::ways::Provider;
+use super::witness::Witness;
+use crate::conductor::{Asked, Circuit, Way};
+use crate::network::Network;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use telesteer_circuit::book::{Entry, Key};
+use telesteer_circuit::clock::now;
+use telesteer_circuit::driver::Driver;
+use telesteer_circuit::life::{State, Step};
+use telesteer_circuit::request::Name;
+
+/// Changes of circuits, each with its reason, if there is one.
+pub type Steps = Vec<(Name, Step, String)>;
+
+/// What was given up is tried again so often.
+const AGAIN: Duration = Duration::from_secs(900);
+
+/// The driver, and what was told of it.
+pub(super) struct Desk {
+    pub(super) driver: Driver,
+    provider: Provider,
+    witness: Arc<Witness>,
+    asked: Option<Asked>,
+    again: Instant,
+    ways: BTreeMap<Name, Vec<Way>>,
+    /// The report in which each circuit was first told of as it is: usable or not.
+    since: BTreeMap<Name, u64>,
+    /// Orders that were refused as they are.
+    refused: u64,
+}
+
+impl Desk {
+    pub(super) fn new(provider: Provider, witness: Arc<Witness>, driver: Driver) -> Self {
+        Self {
+            driver,
+            provider,
+            witness,
+            asked: None,
+            again: Instant::now() + AGAIN,
+            ways: BTreeMap::new(),
+            since: BTreeMap::new(),
+            refused: 0,
+        }
+    }
+
+    /// Brings the book in line with the orders.
+    pub(super) fn take(&mut self, orders: &Orders) {
+        let again = Instant::now() >= self.again;
+        if again {
+            self.again = Instant::now() + AGAIN;
+            self.driver.book.retry_stuck();
+        }
+        let none = Asked::default();
+        let old = self.asked.as_ref().unwrap_or(&none);
+        let new = &orders.asked;
+        if again || self.asked.is_none() || old.offline != new.offline {
+            self.refused += u64::from(self.driver.book.offline(&new.offline).is_err());
+        }
+        for (key, flows) in &new.online {
+            let before = old.online.get(key);
+            for flow in flows {
+                if again || before.is_none_or(|before| !before.contains(flow)) {
+                    self.refused += u64::from(self.driver.book.flow(key.clone(), *flow).is_err());
+                }
+            }
+        }
+        for (key, flows) in &old.online {
+            let still = new.online.get(key);
+            for flow in flows {
+                if still.is_none_or(|still| !still.contains(flow)) {
+                    self.driver.book.flow_over(key, *flow, now());
+                }
+            }
+        }
+        self.asked = Some(new.clone());
+        let names: Vec<Name> = self.driver.book.entries().keys().cloned().collect();
+        for name in names {
+            // An order that does not know how the circuit is now cannot say that it is free.
+            let known = self.since.get(&name).is_some_and(|since| orders.after >= *since);
+            let steered = orders.steered.contains(&name) || !known;
+            self.driver.book.steer(&name, steered);
+        }
+    }
+
+    /// Takes a turn of the driver.
+    pub(super) async fn turn(&mut self) -> Steps {
+        let steps = self.driver.turn().await;
+        let reason = |name: &Name| {
+            let entry = self.driver.book.entries().get(name);
+            entry.and_then(|entry| Some(entry.life.reason()?.to_string())).unwrap_or_default()
+        };
+        steps.into_iter().map(|(name, step)| (name.clone(), step, reason(&name))).collect()
+    }
+
+    /// All circuits; none before the provider has listed them.
+    pub(super) async fn look(
+        &mut self,
+        paths: &BTreeMap<String, Path>,
+        network: &Network,
+    ) -> Option<BTreeMap<Name, Circuit>> {
+        let entries = self.driver.book.entries();
+        self.ways.retain(|name, _| entries.contains_key(name));
+        let mut circuits = BTreeMap::new();
+        for (name, entry) in entries {
+            let key = Key { pair: name.pair(), rate: entry.request.rate };
+            if self.ways.get(name).is_none_or(Vec::is_empty) {
+                let ways = self.provider.ways(&key, entry.id.as_ref(), paths, network).await;
+                self.ways.insert(name.clone(), ways);
+            }
+            let ways = self.ways.get(name).cloned().unwrap_or_default();
+            circuits.insert(name.clone(), circuit(key, entry, ways));
+        }
+        self.witness.listed().then_some(circuits)
+    }
+
+    /// The loop is told of circuits, in the report of that number.
+    pub(super) fn told(
+        &mut self,
+        before: Option<&BTreeMap<Name, Circuit>>,
+        after: Option<&BTreeMap<Name, Circuit>>,
+        number: u64,
+    ) {
+        let after = after.into_iter().flatten();
+        self.since.retain(|name, _| self.driver.book.entries().contains_key(name));
+        for (name, circuit) in after {
+            let old = before.and_then(|before| before.get(name));
+            let same = |old: &Circuit| old.usable == circuit.usable && old.ways == circuit.ways;
+            if !old.is_some_and(same) {
+                self.since.insert(name.clone(), number);
+                // Whoever hears of it may send packets into it.
+                self.driver.book.steer(name, true);
+            }
+        }
+    }
+
+    /// Whether a call is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.driver.book.entries().values().any(|entry| entry.life.pending().is_some())
+    }
+
+    /// Takes in what was answered last.
+    pub(super) fn settle(&mut self) {
+        drop(self.driver.book.steps());
+    }
+
+    pub(super) fn counters(&self) -> Vec<(&'static str, u64)> {
+        let mut counters = self.provider.counters.read();
+        counters.push(("orders_refused", self.refused));
+        counters
+    }
+}
+
+fn circuit(key: Key, entry: &Entry, ways: Vec<Way>) -> Circuit {
+    let (state, leaving) = (entry.life.state(), entry.is_leaving());
+    Circuit {
+        pair: key.pair,
+        rate: key.rate,
+        state,
+        id: entry.id.clone(),
+        until: entry.life.span().until,
+        usable: state == State::Up && !leaving,
+        leaving,
+        ways,
+    }
+}

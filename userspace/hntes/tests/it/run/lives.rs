@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the loop does of itself, and what its switches do.
+
+use super::bed::Bed;
+use serde_json::Value;
+use std::fs;
+use std::process::Output;
+
+fn run(bed: &Bed, args: &[&str]) -> Output {
+    bed.command(args).stdout(std::process::Stdio::piped()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// 1. A flow is found, gets a circuit and two rules, and they are there as long as it sends.
+/// 2. It ends; the rules go before the circuit does; everything is told, with its reason.
+#[test]
+fn a_flow_from_its_first_bytes_to_its_last() {
+    let bed = Bed::new();
+    let child = bed.start(&[]);
+    bed.send(true);
+    bed.until("redirection", || bed.is_redirected());
+    bed.until("an extension", || {
+        let said = fs::read_to_string(bed.dir.path().join("store/journal")).unwrap();
+        said.contains("extend") || bed.told("circuit-step") > 8
+    });
+    assert!(bed.is_redirected());
+    bed.send(false);
+    bed.until("the end", || bed.is_empty());
+    bed.end(child);
+    assert_eq!(bed.violations(), Vec::<String>::new());
+    let audit = bed.audit();
+    let place = |what: &str, reason: &str| {
+        let is = |line: &&Value| {
+            line["what"] == what && line["reason"].as_str().unwrap().starts_with(reason)
+        };
+        let found = audit.iter().find(is);
+        found.unwrap_or_else(|| panic!("{what} {reason}: {}", bed.all()))["seq"].as_u64().unwrap()
+    };
+    let order = [
+        place("started", ""),
+        place("flow-began", "alpha: "),
+        place("circuit-step", "Requested to Held"),
+        place("circuit-step", "Held to Committed"),
+        place("circuit-step", "Committed to Provisioned"),
+        place("circuit-step", "Provisioned to Up"),
+        place("route-wanted", "alpha flow"),
+        place("route-step", "pending to installed"),
+        place("flow-ended", "idle"),
+        place("aged", "no alpha flow"),
+        place("route-unwanted", "alpha flow: over"),
+        place("circuit-step", "Up to Released"),
+        place("stopped", ""),
+    ];
+    assert!(order.is_sorted(), "{order:?} {}", bed.all());
+}
+
+/// Told to end it leaves all as it is, the next one goes on, and only --release gives back.
+#[test]
+fn it_leaves_all_as_it_is_until_it_is_told_to_give_back() {
+    let bed = Bed::new();
+    let child = bed.start(&[]);
+    bed.send(true);
+    bed.until("redirection", || bed.is_redirected());
+    bed.end(child);
+    assert!(bed.is_redirected());
+    let child = bed.start(&[]);
+    bed.until("the second loop", || bed.told("flow-began") == 1 && bed.told("started") == 2);
+    bed.end(child);
+    assert!(bed.is_redirected(), "{}", bed.all());
+    let output = run(&bed, &["--release", "--for", "60"]);
+    assert_eq!(output.status.code(), Some(0), "{}", bed.all());
+    assert!(bed.is_empty(), "{}", bed.all());
+    assert_eq!(bed.violations(), Vec::<String>::new());
+}
+
+/// Another hand changes rules: what is missing comes again, what is nobody's goes.
+#[test]
+fn it_reads_back_what_there_is() {
+    let bed = Bed::new();
+    let child = bed.start(&[]);
+    bed.send(true);
+    bed.until("redirection", || bed.is_redirected());
+    fs::write(bed.dir.path().join("r1.rules"), "").unwrap();
+    bed.until("the rule again", || bed.is_redirected());
+    let file = bed.dir.path().join("r1.rules");
+    let more = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{more}{}", more.replace("4001", "4002"))).unwrap();
+    bed.until("one rule again", || bed.is_redirected());
+    bed.end(child);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_and_touches_nothing() {
+    let bed = Bed::new();
+    bed.send(true);
+    bed.until("records", || fs::metadata(bed.dir.path().join("flow.jsonl")).unwrap().len() > 0);
+    let output = run(&bed, &["--dry-run", "--json", "--for", "5"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stdout);
+    for what in ["route-wanted", "Provisioned to Up", "\"dry_run\""] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+    assert!(bed.is_empty());
+    for file in ["store", "r1.rules", "r2.rules", "circuits.json"] {
+        assert!(!bed.dir.path().join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn a_configuration_is_checked() {
+    let bed = Bed::new();
+    let output = run(&bed, &["--check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let path = bed.dir.path().join("hntes.toml");
+    let right = fs::read_to_string(&path).unwrap();
+    fs::write(&path, right.replace("device = \"file\"", "device = \"fiel\"")).unwrap();
+    let output = run(&bed, &["--check"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("hntes.toml:") && said.contains("fiel"), "{said}");
+    assert!(!bed.dir.path().join("store").exists());
+    let output = run(&bed, &["--die-at", "nowhere:before"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("circuit-reserve"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn two_loops_do_not_share_a_store() {
+    let bed = Bed::new();
+    let child = bed.start(&[]);
+    bed.until("the first", || bed.told("started") == 1);
+    let output = run(&bed, &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("another loop has it open"));
+    bed.end(child);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The experiments, by name.
+
+mod aging;
+mod cost;
+mod delay;
+mod install;
+mod isolation;
+mod rates;
+mod redirect;
+mod reorder;
+mod swap;
+mod verify;
+
+use crate::error::Result;
+use crate::report::Findings;
+use std::path::PathBuf;
+
+/// What an experiment is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Bench {
+    /// Folder for captures and logs.
+    pub(crate) work: PathBuf,
+    /// Where our other programs are.
+    pub(crate) programs: PathBuf,
+    /// A shorter run.
+    pub(crate) brief: bool,
+}
+
+/// An experiment.
+#[derive(Clone, Copy)]
+pub(crate) struct Experiment {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// One line of what it measures.
+    pub(crate) about: &'static str,
+    /// Runs it to its end.
+    pub(crate) run: fn(&Bench) -> Result<Findings>,
+}
+
+/// All of them.
+pub(crate) const ALL: &[Experiment] = &[
+    Experiment {
+        name: "redirect",
+        about: "end to end: found from IPFIX, circuit, policy route, label, and all of it back",
+        run: redirect::run,
+    },
+    Experiment {
+        name: "verify",
+        about: "entries of each device that forwards here: by read-back, counters and captured labels",
+        run: verify::run,
+    },
+    Experiment {
+        name: "reorder",
+        about: "packets out of order when a route is added, by the difference of the paths' delays",
+        run: reorder::run,
+    },
+    Experiment {
+        name: "swap",
+        about: "tables of 1548 entries change places under traffic: nothing lost, nothing misrouted",
+        run: swap::run,
+    },
+    Experiment {
+        name: "rates",
+        about: "rate-unlimited LSPs against rate-specified ones, alone and in company",
+        run: rates::run,
+    },
+    Experiment {
+        name: "isolation",
+        about: "delay of beta traffic beside an alpha flow that fills the link, one queue and two",
+        run: isolation::run,
+    },
+    Experiment {
+        name: "aging",
+        about: "entries go a while after their last alpha flow, and not before",
+        run: aging::run,
+    },
+    Experiment {
+        name: "install",
+        about: "time until an entry is installed and read back, by device and size of the table",
+        run: install::run,
+    },
+    Experiment {
+        name: "cost",
+        about: "instructions of a forwarded packet with 0 and 10 000 entries (guest with --icount)",
+        run: cost::run,
+    },
+    Experiment {
+        name: "delay",
+        about: "detection delay and share of alpha bytes redirected, beside the simulated curve",
+        run: delay::run,
+    },
+];
+
+/// Progress, on standard error.
+pub(crate) fn say(text: impl AsRef<str>) {
+    eprintln!("telesteer-lab: {}", text.as_ref());
+}

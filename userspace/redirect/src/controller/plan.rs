@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What to change next, and what became of it.
+
+use super::{Claim, Controller};
+use crate::aging;
+use crate::device::Commit;
+use crate::error::{DeviceError, Kind};
+use crate::life::{Life, Reason, State};
+use crate::matching::Match;
+use crate::path::PathName;
+use crate::rule::{Change, Rule};
+use crate::wanted::Wish;
+use telesteer_fam::Ns;
+
+impl Controller {
+    /// Takes away entries that have been without alpha flows for too long.
+    fn age(&mut self, now: Ns) {
+        let old = |wish: &&Wish| {
+            let due = aging::due(wish, self.alive(&wish.entry), &self.settings);
+            due.is_some_and(|due| due <= now)
+        };
+        let gone: Vec<Match> =
+            self.wanted.wishes().filter(old).map(|wish| wish.entry.matching).collect();
+        for matching in gone {
+            self.counters.aged += 1;
+            self.unwant(&matching);
+        }
+    }
+
+    /// What to change next; none if there is nothing to do, or nothing before a wait is over.
+    pub fn plan(&mut self, now: Ns) -> Option<Change> {
+        self.age(now);
+        self.refit(now);
+        let there = self.there.as_ref()?;
+        if now < self.not_before || self.claim.is_some() {
+            return None;
+        }
+        let mut todo: Vec<(bool, Match)> = self
+            .lives
+            .iter()
+            .filter(|(matching, life)| {
+                let found = there.get(matching).map_or(&[][..], Vec::as_slice);
+                life.ready(now) && !found.iter().eq(&life.goal)
+            })
+            .map(|(matching, life)| (life.goal.is_some(), *matching))
+            .collect();
+        // What must go goes first, then what is strong.
+        todo.sort_by_key(|(stays, matching)| (*stays, matching.rank(), *matching));
+        todo.truncate(self.batch);
+        let mut change =
+            Change { purge: !self.amiss.is_empty() && self.purge.ready(now), ..Change::default() };
+        for (_, matching) in &todo {
+            let Some(life) = self.lives.get(matching) else { continue };
+            let found = there.get(matching).map_or(&[][..], Vec::as_slice);
+            let rule = |path: &PathName| Rule { matching: *matching, path: path.clone() };
+            let wrong = found.iter().filter(|path| Some(*path) != life.goal.as_ref());
+            change.remove.extend(wrong.map(rule));
+            change.add.extend(life.goal.iter().filter(|goal| !found.contains(goal)).map(rule));
+        }
+        if change.is_empty() {
+            return None;
+        }
+        self.counters.asked += change.add.len() as u64;
+        self.counters.withdrawn += change.remove.len() as u64;
+        self.asked = todo.into_iter().map(|(_, matching)| matching).collect();
+        self.asked_purge = change.purge;
+        Some(change)
+    }
+
+    /// Takes in what the device said to the change that [`Self::plan`] gave.
+    pub fn applied(&mut self, result: &Result<Commit, DeviceError>, now: Ns) {
+        let asked = std::mem::take(&mut self.asked);
+        match result {
+            Ok(commit) => {
+                let due = match commit {
+                    Commit::Done => now,
+                    Commit::Due(due) => *due,
+                };
+                let matches = asked.into_iter().collect();
+                self.claim = Some(Claim { matches, purge: self.asked_purge, due });
+                self.failures = 0;
+                self.batch = self.batch.saturating_mul(2).min(self.settings.batch.max(1));
+            }
+            Err(error) => {
+                self.counters.refused += 1;
+                if matches!(error.kind, Kind::Unreachable | Kind::Late) {
+                    // No entry's fault: the device is asked again, ever more seldom up to a bound.
+                    self.failures = self.failures.saturating_add(1);
+                    self.not_before = now.saturating_add(self.settings.wait(self.failures));
+                    return;
+                }
+                let culprit = error.entry.filter(|entry| asked.contains(entry));
+                let alone = asked.first().copied().filter(|_| asked.len() == 1);
+                if let Some(matching) = culprit.or(alone)
+                    && let Some(life) = self.lives.get_mut(&matching)
+                {
+                    // The others are not to blame, and need not wait.
+                    let from = life.state.clone();
+                    life.failed(Reason::Refused(error.to_string()), now, &self.settings);
+                    self.note(matching, from, now);
+                    return;
+                }
+                if asked.is_empty() {
+                    self.purge.failed(Reason::Refused(error.to_string()), now, &self.settings);
+                }
+                // Nobody knows who is to blame: halves find it.
+                self.batch = (asked.len() / 2).max(1);
+                self.failures = self.failures.saturating_add(1);
+                self.not_before = now.saturating_add(self.settings.wait(self.failures));
+            }
+        }
+    }
+
+    /// Tries again what was given up.
+    pub fn retry_failed(&mut self, now: Ns) {
+        for matching in self.lives.keys().copied().collect::<Vec<_>>() {
+            let Some(life) = self.lives.get_mut(&matching) else { continue };
+            if matches!(life.state, State::Failed(_)) {
+                let from = life.state.clone();
+                *life = Life::new(life.goal.clone());
+                self.note(matching, from, now);
+            }
+        }
+        self.purge = Life::new(None);
+    }
+
+    /// The device refused or was away, and is not to be asked before that time.
+    pub fn waits_until(&self) -> Option<Ns> {
+        (self.failures > 0).then_some(self.not_before)
+    }
+
+    /// When something will be due though nothing happens: a wait that ends, or an entry that ages.
+    pub fn next_due(&self) -> Option<Ns> {
+        let wishes = self.wanted.wishes();
+        let aged =
+            wishes.filter_map(|wish| aging::due(wish, self.alive(&wish.entry), &self.settings));
+        let waits = self
+            .lives
+            .values()
+            .filter(|life| !life.state.is_installed() && !matches!(life.state, State::Failed(_)));
+        let amiss = (!self.amiss.is_empty() && self.purge.ready(Ns::MAX)).then_some(&self.purge);
+        // While a commit is under way nothing else is asked for.
+        let free = self.claim.as_ref().map_or(self.not_before, |claim| claim.due);
+        let waits = waits.chain(amiss).map(|life| life.not_before.max(free));
+        let away = self.unreadable.then_some(self.not_before);
+        let due = aged.chain(waits).chain(away);
+        due.chain(self.claim.iter().map(|claim| claim.due)).min()
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The life of one rule: absent, pending, installed, idle, withdrawing, absent; or failed.
+
+use crate::path::PathName;
+use crate::settings::Settings;
+use serde::Serialize;
+use std::fmt;
+use telesteer_fam::Ns;
+
+/// Why an entry is not as it should be, and is not tried again until something changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The device matches no ports, so it would redirect more than the flow.
+    NoPorts,
+    /// The device matches no IPv6.
+    NoIpv6,
+    /// The device holds no more rules, and stronger ones go first.
+    NoRoom,
+    /// The device said it is installed, and it is not there.
+    NotThere,
+    /// The device said it is gone, and it is there.
+    StillThere,
+    /// The device says no, in its words.
+    Refused(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoPorts => "the device matches no ports",
+            Self::NoIpv6 => "the device matches no IPv6",
+            Self::NoRoom => "the device is full",
+            Self::NotThere => "said to be installed and not there",
+            Self::StillThere => "said to be gone and still there",
+            Self::Refused(said) => said,
+        })
+    }
+}
+
+/// Where a rule is in its life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Wanted, not there.
+    Absent,
+    /// Wanted, and asked for or about to be.
+    Pending,
+    /// Read back from the device.
+    Installed {
+        /// When it was first read back.
+        since: Ns,
+    },
+    /// Read back, and without alpha flows.
+    Idle {
+        /// Since when.
+        since: Ns,
+    },
+    /// Not wanted, and still there.
+    Withdrawing,
+    /// Given up.
+    Failed(Reason),
+}
+
+impl State {
+    /// It was read back and is as it should be.
+    pub fn is_installed(&self) -> bool {
+        matches!(self, Self::Installed { .. } | Self::Idle { .. })
+    }
+}
+
+/// What reading back showed of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The device holds exactly what is wanted; nothing, if nothing is.
+    pub right: bool,
+    /// The device has said that it would, since it was last read.
+    pub claimed: bool,
+}
+
+/// What happened in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// Nothing to tell of.
+    Nothing,
+    /// The device had claimed what is not so.
+    Lied,
+    /// It had been read back and is gone or altered.
+    Vanished,
+}
+
+/// A rule that is there or wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Where it is.
+    pub state: State,
+    /// The path it should have; none if it should go.
+    pub goal: Option<PathName>,
+    /// Tries that failed since the goal was set.
+    pub failures: u32,
+    /// Not to be tried before.
+    pub not_before: Ns,
+}
+
+impl Life {
+    /// A rule nothing is known of yet.
+    pub fn new(goal: Option<PathName>) -> Self {
+        let state = if goal.is_some() { State::Pending } else { State::Withdrawing };
+        Self { state, goal, failures: 0, not_before: Ns::MIN }
+    }
+
+    /// Another goal makes a new start.
+    pub fn aim(&mut self, goal: Option<&PathName>) {
+        if self.goal.as_ref() != goal {
+            *self = Self::new(goal.cloned());
+        }
+    }
+
+    /// Takes note of what was read back.
+    pub fn seen(&mut self, seen: Seen, now: Ns, settings: &Settings) -> Happened {
+        if seen.right {
+            if !self.state.is_installed() {
+                self.state = State::Installed { since: now };
+            }
+            self.failures = 0;
+            self.not_before = Ns::MIN;
+            return Happened::Nothing;
+        }
+        let vanished = self.state.is_installed() && self.goal.is_some();
+        if !matches!(self.state, State::Failed(_)) {
+            self.state = if self.goal.is_some() { State::Pending } else { State::Withdrawing };
+        }
+        if seen.claimed {
+            let reason = if self.goal.is_some() { Reason::NotThere } else { Reason::StillThere };
+            self.failed(reason, now, settings);
+            return Happened::Lied;
+        }
+        if vanished { Happened::Vanished } else { Happened::Nothing }
+    }
+
+    /// A try did not succeed: wait longer, or give up.
+    pub fn failed(&mut self, reason: Reason, now: Ns, settings: &Settings) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= settings.tries {
+            self.state = State::Failed(reason);
+        } else {
+            self.not_before = now.saturating_add(settings.wait(self.failures));
+        }
+    }
+
+    /// Whether it may be tried.
+    pub fn ready(&self, now: Ns) -> bool {
+        !matches!(self.state, State::Failed(_)) && self.not_before <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::testing::name;
+
+    const RIGHT: Seen = Seen { right: true, claimed: true };
+    const NOT_YET: Seen = Seen { right: false, claimed: false };
+    const LIE: Seen = Seen { right: false, claimed: true };
+
+    #[test]
+    fn a_life_from_pending_to_withdrawing() {
+        let settings = Settings::default();
+        let mut life = Life::new(Some(name("a")));
+        assert_eq!(life.state, State::Pending);
+        assert_eq!(life.seen(NOT_YET, 1, &settings), Happened::Nothing);
+        assert_eq!(life.seen(RIGHT, 2, &settings), Happened::Nothing);
+        assert_eq!(life.state, State::Installed { since: 2 });
+        life.seen(RIGHT, 3, &settings);
+        assert_eq!(life.state, State::Installed { since: 2 });
+        assert_eq!(life.seen(NOT_YET, 4, &settings), Happened::Vanished);
+        assert_eq!(life.state, State::Pending);
+        life.aim(None);
+        assert_eq!(life.state, State::Withdrawing);
+    }
+
+    #[test]
+    fn lies_are_counted_up_to_a_bound() {
+        let settings = Settings { tries: 3, backoff: 10, ..Settings::default() };
+        let mut life = Life::new(Some(name("a")));
+        assert_eq!(life.seen(LIE, 0, &settings), Happened::Lied);
+        assert!(!life.ready(9) && life.ready(10));
+        life.seen(LIE, 10, &settings);
+        assert!(!life.ready(29) && life.ready(30));
+        life.seen(LIE, 30, &settings);
+        assert_eq!(life.state, State::Failed(Reason::NotThere));
+        assert!(!life.ready(Ns::MAX));
+        // Another path is another matter, and so is the device coming round.
+        let mut other = life.clone();
+        other.aim(Some(&name("b")));
+        assert!(other.ready(30));
+        life.seen(RIGHT, 99, &settings);
+        assert_eq!(life.state, State::Installed { since: 99 });
+    }
+
+    #[test]
+    fn what_will_not_go_fails_too() {
+        let settings = Settings { tries: 1, ..Settings::default() };
+        let mut life = Life::new(None);
+        life.seen(LIE, 0, &settings);
+        assert_eq!(life.state, State::Failed(Reason::StillThere));
+    }
+}
