@@ -59,7 +59,8 @@ impl Iperf {
     pub(crate) fn start(near: &Space, far: &Space, dir: &Path, plan: &Plan<'_>) -> Result<Self> {
         let port = plan.port.to_string();
         let name = format!("iperf-server-{port}");
-        let argv = ["iperf3", "-s", "-1", "-p", &port, "--forceflush"];
+        // Else it answers UDP from the address that is nearest to the client, who does not listen to it.
+        let argv = ["iperf3", "-s", "-1", "-B", plan.to, "-p", &port, "--forceflush"];
         let mut server = Process::start(&name, Some(&far.name), dir, &argv)?;
         until(&name, PATIENCE, || {
             server.must_run()?;

@@ -88,7 +88,7 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
     let hntes = bench.programs.join("hntes").to_string_lossy().into_owned();
     let argv = [hntes.as_str(), "run", "--config", &config.to_string_lossy()];
     let mut hntes = Process::start("hntes-run", None, &bench.work, &argv)?;
-    let mut wait = |what: &str, holds: &dyn Fn() -> Result<bool>| -> Result<i64> {
+    let mut wait = |what: &str, holds: &mut dyn FnMut() -> Result<bool>| -> Result<i64> {
         say(what);
         until(what, PATIENCE, || {
             hntes.must_run()?;
@@ -98,7 +98,7 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
         Ok(unix_us())
     };
     let audit = setting::store(bench).join("audit.jsonl");
-    moments.ready_us = wait("the loop to begin", &|| Ok(said(&audit, "started").is_some()))?;
+    moments.ready_us = wait("the loop to begin", &mut || Ok(said(&audit, "started").is_some()))?;
     let (from, to) = (host(1, 1, 1), host(2, 1, 1));
     let plan = |seconds, mbps| Plan {
         from: &from,
@@ -109,14 +109,17 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
         mbps: Some(mbps),
         udp: true,
     };
-    let alpha = Iperf::start(&net.site1, &net.site2, &bench.work, &plan(ALPHA_S, ALPHA_MBPS))?;
-    moments.circuit_us = wait("the circuit to be up", &|| Ok(!lsp(net)?.is_empty()))?;
+    let mut alpha = Iperf::start(&net.site1, &net.site2, &bench.work, &plan(ALPHA_S, ALPHA_MBPS))?;
+    moments.circuit_us = wait("the circuit to be up", &mut || {
+        alpha.must_run()?;
+        Ok(!lsp(net)?.is_empty())
+    })?;
     moments.label = label(&lsp(net)?);
-    moments.entry_us = wait("the entry to be in force", &|| Ok(has_entry(net)?))?;
+    moments.entry_us = wait("the entry to be in force", &mut || Ok(has_entry(net)?))?;
     moments.alpha_sent = alpha.finish()?.sent;
     moments.ended_us = unix_us();
-    moments.gone_us = wait("the entry to age out", &|| Ok(!has_entry(net)?))?;
-    moments.released_us = wait("the circuit to be released", &|| Ok(lsp(net)?.is_empty()))?;
+    moments.gone_us = wait("the entry to age out", &mut || Ok(!has_entry(net)?))?;
+    moments.released_us = wait("the circuit to be released", &mut || Ok(lsp(net)?.is_empty()))?;
     Iperf::start(&net.site1, &net.site2, &bench.work, &plan(AFTER_S, AFTER_MBPS))?.finish()?;
     hntes.stop(Signal::TERM, PATIENCE);
     moments.found_us = said(&audit, "flow-began");
