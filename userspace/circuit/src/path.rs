@@ -34,6 +34,8 @@ pub fn ip_links(topology: &Topology, from: usize, to: usize) -> BTreeSet<usize> 
 }
 
 type Cost = (u64, u64);
+/// What it costs to get to a node, and the last hop there, with the node it begins at.
+type Reached = (Cost, Option<(usize, Hop)>);
 
 fn cheapest(
     topology: &Topology,
@@ -42,7 +44,7 @@ fn cheapest(
     cost: impl Fn(Hop) -> Option<Cost>,
 ) -> Option<Vec<Hop>> {
     let count = topology.nodes().len();
-    let mut reached: Vec<Option<(Cost, Option<(usize, Hop)>)>> = vec![None; count];
+    let mut reached: Vec<Option<Reached>> = vec![None; count];
     *reached.get_mut(from)? = Some(((0, 0), None));
     let mut queue = BinaryHeap::from([Reverse(((0, 0), from))]);
     while let Some(Reverse((so_far, node))) = queue.pop() {

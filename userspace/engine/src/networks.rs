@@ -210,7 +210,7 @@ mod tests {
                 assert_eq!(said, networks.have(0, *lo), "{at} of {count}");
             }
             let last = words.last().unwrap() >> (lower.len() % 64);
-            assert!(lower.len() % 64 == 0 || last == 0, "bits of nobody");
+            assert!(lower.len().is_multiple_of(64) || last == 0, "bits of nobody");
         }
     }
 }

@@ -94,7 +94,7 @@ fn queues_come_and_go() {
     for _ in 0..2 {
         assert_eq!(agent.ask(&Ask::Remove { items: vec![more.clone()] }), Told::Done);
     }
-    assert_eq!(agent.there(), [two.clone()]);
+    assert_eq!(agent.there(), std::slice::from_ref(&two));
     assert_eq!(agent.ask(&Ask::Remove { items: vec![two] }), Told::Done);
     assert!(agent.there().is_empty());
     let left = run(&format!("ip netns exec {NETNS} tc qdisc show dev v0"));

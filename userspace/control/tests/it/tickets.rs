@@ -29,8 +29,8 @@ fn with(change: impl FnOnce(&mut Value)) -> String {
     draft.to_string()
 }
 
-/// 1. It is made, and its place is told. 2. It is found there and in the list. 3. Its end moves, and
-/// only its end. 4. It is ended, stays ended, and is listed only if finished ones are asked for.
+/// It is made, and its place is told; it is found there and in the list; its end moves, and only its
+/// end; it is ended, stays ended, and is listed only if finished ones are asked for.
 #[test]
 fn a_ticket_is_made_moved_and_ended() {
     let set = Set::new();

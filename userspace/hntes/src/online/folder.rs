@@ -98,7 +98,8 @@ impl Folder {
             let said = format!("{} files of flow records, {FILES} at most", found.len());
             return Err(Error::other(said));
         }
-        self.places.retain(|path, place| found.get(path).is_some_and(|(file, _)| *file == place.file));
+        self.places
+            .retain(|path, place| found.get(path).is_some_and(|(file, _)| *file == place.file));
         for (path, (file, length)) in found {
             let begin = if self.begun { 0 } else { length.saturating_sub(BACK) };
             let fresh = Place { file, offset: begin, inside: begin > 0 };

@@ -88,8 +88,7 @@ impl Tap {
     ///
     /// If it is not there.
     pub fn folder(dir: &Path, stop: Arc<AtomicBool>) -> Result<Self> {
-        let mut folder =
-            Folder::open(dir).with_context(|| format!("reading {}", dir.display()))?;
+        let mut folder = Folder::open(dir).with_context(|| format!("reading {}", dir.display()))?;
         let (tap, shared) = Self::new(stop)?;
         let dir = dir.to_owned();
         thread::spawn(move || {

@@ -150,8 +150,8 @@ fn the_page_shows_the_view() {
     assert_eq!((bars, found["title"].as_str()), (8, Some("HNTES: 4 alpha flows")));
 }
 
-/// 1. What changes is shown without loading the page again. 2. A dry run is said. 3. An input that is
-/// silent, 4. a loop that stands still, and 5. a server that is gone are said, and what is shown stays.
+/// What changes is shown without loading the page again; a dry run is said; so are an input that is
+/// silent, a loop that stands still, and a server that is gone, and what is shown stays.
 #[test]
 fn the_page_is_live_and_says_when_it_is_not() {
     let Some(mut browser) = start() else { return };

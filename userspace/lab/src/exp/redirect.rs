@@ -115,7 +115,7 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
         Ok(!lsp(net)?.is_empty())
     })?;
     moments.label = label(&lsp(net)?);
-    moments.entry_us = wait("the entry to be in force", &mut || Ok(has_entry(net)?))?;
+    moments.entry_us = wait("the entry to be in force", &mut || has_entry(net))?;
     moments.alpha_sent = alpha.finish()?.sent;
     moments.ended_us = unix_us();
     moments.gone_us = wait("the entry to age out", &mut || Ok(!has_entry(net)?))?;

@@ -55,17 +55,17 @@ pub fn headers(packet: &Packet<'_>) -> Option<Headers> {
     let proto = body.ip_number.0;
     let behind_first = fragment(net).is_some_and(|(_, offset, _)| offset.value() > 0);
     let known = WITH_PORTS.contains(&proto) && !behind_first;
-    let port = |at: usize| {
-        let octets = body.payload.get(at..at + 2).filter(|_| known)?;
-        Some(u16::from_be_bytes([octets[0], octets[1]]))
-    };
+    // Both or none: half of a pair is another flow.
+    let ports = body.payload.first_chunk().filter(|_| known);
+    let [src_port, dst_port] =
+        ports.map_or([0, 0], |[a, b, c, d]| [[*a, *b], [*c, *d]].map(u16::from_be_bytes));
     let flags = body.payload.get(TCP_FLAGS.0).filter(|_| known && proto == TCP);
     Some(Headers {
         src,
         dst,
         proto,
-        src_port: port(0).unwrap_or(0),
-        dst_port: port(2).unwrap_or(0),
+        src_port,
+        dst_port,
         octets,
         ends: flags.is_some_and(|flags| flags & TCP_FLAGS.1 != 0),
     })

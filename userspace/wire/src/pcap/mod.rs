@@ -2,6 +2,7 @@
 //! Captures: pcap and pcapng files held in memory, and the way from a frame to its transport
 //! payload, or, where only headers were captured, to what they say.
 
+mod begin;
 mod dissect;
 mod headers;
 mod reader;

@@ -6,6 +6,8 @@ use std::io::Read;
 use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
+use super::begin::Begin;
+
 /// Octets of the buffer a block has to fit in.
 const BLOCK_LEN_MAX: usize = 4 << 20;
 /// Interfaces of one pcapng section.
@@ -76,7 +78,8 @@ impl<'f> Reader<'f> {
     ///
     /// When the file starts like neither format.
     pub fn of(file: impl Read + Send + 'f) -> Result<Self, Error> {
-        let inner = create_reader(BLOCK_LEN_MAX, file).map_err(|_| Error::NotACapture)?;
+        let inner =
+            create_reader(BLOCK_LEN_MAX, Begin::new(file)).map_err(|_| Error::NotACapture)?;
         Ok(Self { inner, interfaces: Vec::new(), data: Vec::new(), packets: 0 })
     }
 
