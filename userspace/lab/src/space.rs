@@ -7,7 +7,9 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A namespace; dropping it takes it away.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub(crate) struct Space {
 impl Space {
     /// Makes one, with its loopback device up.
     pub(crate) fn new(part: &str) -> Result<Self> {
-        let name = format!("lab-{}-{part}", std::process::id());
+        let name = format!("lab-{}-{part}", own());
         run(&["ip", "netns", "add", &name])?;
         let space = Self { name };
         space.ip("link set lo up\n")?;
@@ -72,6 +74,16 @@ impl Space {
         counter(&text, "TcpExt:", name)
             .ok_or_else(|| odd("/proc/net/netstat", format!("no {name}")))
     }
+}
+
+/// What no other run's namespaces are called. The process's number is not enough: in a root of its own it
+/// is 1, and a run that was killed leaves names behind.
+fn own() -> &'static str {
+    static OWN: OnceLock<String> = OnceLock::new();
+    OWN.get_or_init(|| {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{}-{:x}", std::process::id(), unix.as_micros() & 0xff_ffff)
+    })
 }
 
 /// A value of a file of pairs of lines, names over values.

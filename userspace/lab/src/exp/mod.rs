@@ -6,10 +6,12 @@ mod cost;
 mod delay;
 mod install;
 mod isolation;
+mod meter;
 mod rates;
 mod redirect;
 mod reorder;
 mod swap;
+mod ticket;
 mod verify;
 
 use crate::error::Result;
@@ -44,6 +46,16 @@ pub(crate) const ALL: &[Experiment] = &[
         name: "redirect",
         about: "end to end: found from IPFIX, circuit, policy route, label, and all of it back",
         run: redirect::run,
+    },
+    Experiment {
+        name: "ticket",
+        about: "an announced transfer: its path is there before its first byte, and goes with its ticket",
+        run: ticket::run,
+    },
+    Experiment {
+        name: "meter",
+        about: "a router's own counters (Method 1): silent below the threshold, one event above it",
+        run: meter::run,
     },
     Experiment {
         name: "verify",

@@ -6,8 +6,8 @@
 //!
 //! Played by `hntes run`; seen by captures, and by `nft` and `ip` of the routers themselves.
 
-mod account;
-mod setting;
+pub(super) mod account;
+pub(super) mod setting;
 
 use super::{Bench, say};
 use crate::capture::{Capture, finish};
@@ -24,23 +24,26 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// H in bytes and T in seconds: an alpha flow has more than 0.8 Mb/s.
+const H: u64 = 600_000;
+const T_S: u32 = 6;
 /// Seconds of an exporter's report.
 const REPORT_S: u32 = 2;
 /// The alpha flow: rate, seconds, ports.
 const ALPHA_MBPS: f64 = 3.0;
 const ALPHA_S: u32 = 30;
-const ALPHA: (u16, u16) = (6201, 5201);
+pub(super) const ALPHA: (u16, u16) = (6201, 5201);
 /// The same 5-tuple once its entry is gone, too little to be alpha.
 const AFTER_MBPS: f64 = 0.2;
 const AFTER_S: u32 = 3;
 /// Beta datagrams.
-const EVERY: Duration = Duration::from_millis(20);
-const OCTETS: usize = 400;
-const PORTS: (u16, u16) = (4000, 7000);
+pub(super) const EVERY: Duration = Duration::from_millis(20);
+pub(super) const OCTETS: usize = 400;
+pub(super) const PORTS: (u16, u16) = (4000, 7000);
 /// Lines of a log that a failure shows.
 const LAST_WORDS: usize = 20;
 /// Patience for each step, in an emulated guest.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs it. There is no shorter one.
 pub(super) fn run(bench: &Bench) -> Result<Findings> {
@@ -64,8 +67,17 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
     account(&Captures { pe1, p1, p2, site2, peer }, &moments, sent)
 }
 
+/// What the loop reads.
+fn inputs(telemetry: &Telemetry) -> String {
+    format!(
+        "[collector]\nsource = \"records\"\npath = \"{}\"\nh = {H}\nt-s = {T_S}\nslot-s = {REPORT_S}\n\
+         grace-s = 1.5\nidle-s = 7\nassume-sampling = [\"1\"]\n",
+        telemetry.out().display()
+    )
+}
+
 /// Beta flows: of the hosts of the alpha flow, of their networks, of other networks, to the peer.
-fn flows() -> Vec<Flow> {
+pub(super) fn flows() -> Vec<Flow> {
     [
         (host(1, 1, 1), host(2, 1, 1)),
         (host(1, 1, 2), host(2, 1, 2)),
@@ -84,7 +96,7 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
         telemetry.must_run()?;
         Ok(telemetry.file()?.is_some())
     })?;
-    let config = setting::write(bench, net, telemetry)?;
+    let config = setting::write(bench, net, &inputs(telemetry))?;
     let hntes = bench.programs.join("hntes").to_string_lossy().into_owned();
     let argv = [hntes.as_str(), "run", "--config", &config.to_string_lossy()];
     let mut hntes = Process::start("hntes-run", None, &bench.work, &argv)?;
@@ -126,13 +138,13 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
     Ok(moments)
 }
 
-fn unix_us() -> i64 {
+pub(super) fn unix_us() -> i64 {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(unix.as_micros()).unwrap_or(0)
 }
 
 /// What the loop said before it failed, on standard error.
-fn last_words(bench: &Bench) {
+pub(super) fn last_words(bench: &Bench) {
     for file in [setting::store(bench).join("audit.jsonl"), bench.work.join("hntes-run.err")] {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -143,7 +155,7 @@ fn last_words(bench: &Bench) {
 }
 
 /// When the loop's audit log first says such a thing, in microseconds of Unix time.
-fn said(audit: &Path, what: &str) -> Option<i64> {
+pub(super) fn said(audit: &Path, what: &str) -> Option<i64> {
     // What is not there yet has said nothing, and a line that is being written is not whole.
     let text = std::fs::read_to_string(audit).ok()?;
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -161,7 +173,7 @@ fn table(net: &Net) -> Result<String> {
 }
 
 /// Whether it has an element with the alpha flow's ports.
-fn has_entry(net: &Net) -> Result<bool> {
+pub(super) fn has_entry(net: &Net) -> Result<bool> {
     let (from, to) = (host(1, 1, 1), host(2, 1, 1));
     Ok(names(&table(net)?, &from, &to))
 }
@@ -174,12 +186,12 @@ fn names(table: &str, from: &str, to: &str) -> bool {
 }
 
 /// Routes of circuits at the ingress router.
-fn lsp(net: &Net) -> Result<String> {
+pub(super) fn lsp(net: &Net) -> Result<String> {
     net.pe1.run(&["ip", "route", "show", "table", "all", "proto", "126"])
 }
 
 /// The label in such a route.
-fn label(routes: &str) -> Option<u32> {
+pub(super) fn label(routes: &str) -> Option<u32> {
     let mut words = routes.split_whitespace().skip_while(|word| *word != "mpls");
     words.nth(1)?.parse().ok()
 }

@@ -21,72 +21,74 @@ const STEPS: usize = 600;
 const TO_SITE2: u32 = 3;
 
 /// Files.
-pub(super) struct Captures {
+pub(in crate::exp) struct Captures {
     /// What comes to the ingress router.
-    pub(super) pe1: PathBuf,
+    pub(in crate::exp) pe1: PathBuf,
     /// And goes the IP-routed way.
-    pub(super) p1: PathBuf,
+    pub(in crate::exp) p1: PathBuf,
     /// And the science path.
-    pub(super) p2: PathBuf,
+    pub(in crate::exp) p2: PathBuf,
     /// What comes to the other site.
-    pub(super) site2: PathBuf,
+    pub(in crate::exp) site2: PathBuf,
     /// And to the peer.
-    pub(super) peer: PathBuf,
+    pub(in crate::exp) peer: PathBuf,
 }
 
 /// When what was seen on the routers, in microseconds of Unix time.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Moments {
+pub(in crate::exp) struct Moments {
     /// The loop had taken the routers over.
-    pub(super) ready_us: i64,
+    pub(in crate::exp) ready_us: i64,
     /// The loop's own word, in its audit log: it knew of the flow.
-    pub(super) found_us: Option<i64>,
+    pub(in crate::exp) found_us: Option<i64>,
     /// The circuit was there.
-    pub(super) circuit_us: i64,
+    pub(in crate::exp) circuit_us: i64,
     /// Its label.
-    pub(super) label: Option<u32>,
+    pub(in crate::exp) label: Option<u32>,
     /// The entry was there.
-    pub(super) entry_us: i64,
+    pub(in crate::exp) entry_us: i64,
     /// The alpha flow had ended.
-    pub(super) ended_us: i64,
+    pub(in crate::exp) ended_us: i64,
     /// The entry was gone.
-    pub(super) gone_us: i64,
+    pub(in crate::exp) gone_us: i64,
     /// The circuit was gone.
-    pub(super) released_us: i64,
+    pub(in crate::exp) released_us: i64,
     /// Bytes of the alpha flow, as iperf3 says.
-    pub(super) alpha_sent: u64,
+    pub(in crate::exp) alpha_sent: u64,
 }
 
 /// What was counted.
 #[derive(Clone, Debug, Default, Serialize)]
-struct Counted {
+pub(in crate::exp) struct Counted {
     /// Bytes of the alpha flow's first life: at the ingress router, labelled on the science path, on
     /// the IP-routed one.
-    alpha: u64,
-    alpha_labelled: u64,
-    alpha_plain: u64,
+    pub(in crate::exp) alpha: u64,
+    pub(in crate::exp) alpha_labelled: u64,
+    pub(in crate::exp) alpha_plain: u64,
     /// Its first packet, its first and its last one with the label.
-    first_us: Option<i64>,
-    first_labelled_us: Option<i64>,
-    last_labelled_us: Option<i64>,
+    pub(in crate::exp) first_us: Option<i64>,
+    pub(in crate::exp) first_labelled_us: Option<i64>,
+    pub(in crate::exp) last_labelled_us: Option<i64>,
     /// Labels of the alpha flow on the science path.
-    labels: BTreeSet<Option<u32>>,
+    pub(in crate::exp) labels: BTreeSet<Option<u32>>,
     /// Packets of the same 5-tuple after the entry was gone, by way.
-    after_plain: u64,
-    after_science: u64,
+    pub(in crate::exp) after_plain: u64,
+    pub(in crate::exp) after_science: u64,
     /// Bytes of everything else on the science path.
-    beta_science: u64,
+    pub(in crate::exp) beta_science: u64,
     /// Beta datagrams sent, lost, doubled.
-    beta_sent: u64,
-    beta_lost: u64,
-    beta_doubled: u64,
+    pub(in crate::exp) beta_sent: u64,
+    pub(in crate::exp) beta_lost: u64,
+    pub(in crate::exp) beta_doubled: u64,
 }
 
-fn is_alpha(frame: &Frame) -> bool {
+/// Whether it is of the alpha flow.
+pub(in crate::exp) fn is_alpha(frame: &Frame) -> bool {
     frame.proto == 17 && frame.ports == Some(ALPHA)
 }
 
-fn count(files: &Captures, moments: &Moments, sent: u64) -> Result<Counted> {
+/// Counts.
+pub(in crate::exp) fn count(files: &Captures, moments: &Moments, sent: u64) -> Result<Counted> {
     let mut all = Counted::default();
     each(&files.pe1, |frame| {
         if is_alpha(&frame) && frame.at_us < moments.gone_us {
@@ -121,7 +123,11 @@ fn count(files: &Captures, moments: &Moments, sent: u64) -> Result<Counted> {
 }
 
 /// Octets a step of what `wanted` takes, as kb/s.
-fn series(file: &Path, from_us: i64, wanted: impl Fn(&Frame) -> bool) -> Result<Vec<(f64, f64)>> {
+pub(in crate::exp) fn series(
+    file: &Path,
+    from_us: i64,
+    wanted: impl Fn(&Frame) -> bool,
+) -> Result<Vec<(f64, f64)>> {
     let mut steps: Vec<u64> = Vec::new();
     each(file, |frame| {
         let step = usize::try_from((frame.at_us - from_us).div_euclid(STEP_US)).ok();
@@ -135,7 +141,7 @@ fn series(file: &Path, from_us: i64, wanted: impl Fn(&Frame) -> bool) -> Result<
 }
 
 /// Counts, draws, judges.
-pub(super) fn account(files: &Captures, moments: &Moments, sent: u64) -> Result<Findings> {
+pub(in crate::exp) fn account(files: &Captures, moments: &Moments, sent: u64) -> Result<Findings> {
     let counted = count(files, moments, sent)?;
     let from = counted.first_us.unwrap_or(moments.ready_us) - 5 * STEP_US;
     let lines = [

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The configuration of `hntes run` for the lab's network.
 
-use super::REPORT_S;
 use crate::error::{Result, at};
 use crate::exp::Bench;
 use crate::net::Net;
 use crate::process;
-use crate::telemetry::Telemetry;
 use std::fs;
 use std::path::PathBuf;
 
-/// H in bytes and T in seconds: an alpha flow has more than 0.8 Mb/s.
-const H: u64 = 600_000;
-const T_S: u32 = 6;
 /// Seconds after its last flow that an entry stays, and jitter.
 const AGE_S: u32 = 5;
 const JITTER_S: u32 = 2;
@@ -20,16 +15,16 @@ const JITTER_S: u32 = 2;
 const LINGER_MS: u32 = 2000;
 
 /// The folder of the loop's journal and audit log.
-pub(super) fn store(bench: &Bench) -> PathBuf {
+pub(in crate::exp) fn store(bench: &Bench) -> PathBuf {
     bench.work.join("store")
 }
 
-/// Writes it; gives the file.
+/// Writes it, with the sections that say where flows become known; gives the file.
 ///
 /// # Errors
 ///
 /// If a file cannot be written.
-pub(super) fn write(bench: &Bench, net: &Net, telemetry: &Telemetry) -> Result<PathBuf> {
+pub(in crate::exp) fn write(bench: &Bench, net: &Net, inputs: &str) -> Result<PathBuf> {
     let store = store(bench);
     // Of a run before.
     let _ = fs::remove_dir_all(&store);
@@ -39,16 +34,7 @@ pub(super) fn write(bench: &Bench, net: &Net, telemetry: &Telemetry) -> Result<P
         r#"[store]
 dir = "{store}"
 
-[collector]
-source = "records"
-path = "{records}"
-h = {H}
-t-s = {T_S}
-slot-s = {REPORT_S}
-grace-s = 1.5
-idle-s = 7
-assume-sampling = ["1"]
-
+{inputs}
 [online]
 age-s = {AGE_S}
 jitter-s = {JITTER_S}
@@ -84,7 +70,6 @@ netns = "{pe2}"
 read-every-s = 2
 "#,
         store = store.display(),
-        records = telemetry.out().display(),
         topology = topology.display(),
         state = bench.work.join("circuits-of-run.json").display(),
         agent = bench.programs.join("circuit-agent").display(),
