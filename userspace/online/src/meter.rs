@@ -31,7 +31,7 @@ impl Default for Kind {
 pub enum Change {
     /// More than H in the last T.
     Above,
-    /// Not any more.
+    /// No window of a whole T has had more than H since: at the threshold one falls now and then.
     Below,
 }
 
@@ -54,7 +54,8 @@ pub struct Crossing {
 struct Meter {
     bytes: u64,
     at: Ns,
-    above: bool,
+    /// When the last T had more than H, lately.
+    above: Option<Ns>,
     ring: Ring,
 }
 
@@ -127,7 +128,7 @@ impl Meters {
         let Some(meter) = self.meters.get_mut(name) else {
             // The first says from where to count.
             if self.meters.len() < self.kind.room {
-                let meter = Meter { bytes, at, above: false, ring: Ring::default() };
+                let meter = Meter { bytes, at, above: None, ring: Ring::default() };
                 self.meters.insert(name.to_owned(), meter);
             } else {
                 self.odd.no_room += 1;
@@ -157,12 +158,17 @@ impl Meters {
         meter.ring.take((meter.at, at), more, &self.setting);
         (meter.bytes, meter.at) = (bytes, at);
         let bytes = meter.ring.newest(&self.setting).map_or(0, |window| window.bytes);
-        let above = bytes > self.setting.h;
-        if above == meter.above {
-            return None;
-        }
-        meter.above = above;
-        let change = if above { Change::Above } else { Change::Below };
+        let over = bytes > self.setting.h;
+        let change = match meter.above {
+            None if over => Change::Above,
+            Some(last) if !over && at.saturating_sub(last) >= self.setting.t => Change::Below,
+            Some(last) => {
+                meter.above = Some(if over { at } else { last });
+                return None;
+            }
+            None => return None,
+        };
+        meter.above = over.then_some(at);
         Some(Crossing { name: name.to_owned(), at, change, bytes, rate: rate(more, time) })
     }
 
@@ -203,8 +209,14 @@ mod tests {
         assert_eq!(crossings(&mut meters(), 0, &[110_000_000; 30]), above);
         let mut falls = [110_000_000; 30];
         falls[20..].fill(0);
-        let both = [(60, Change::Above), (210, Change::Below)];
+        // A T after the last one that had more.
+        let both = [(60, Change::Above), (260, Change::Below)];
         assert_eq!(crossings(&mut meters(), 0, &falls), both);
+        // What goes up and down around the threshold is one event too.
+        let around: Vec<u64> =
+            [8, 13, 9, 9, 13, 9].repeat(5).iter().map(|n| n * 10_000_000).collect();
+        let found = crossings(&mut meters(), 0, &around);
+        assert_eq!(found.len(), 1, "{found:?}");
         // Counters wrap on the way: every 390 s, and at once.
         let mut wrapped = meters();
         assert_eq!(crossings(&mut wrapped, u32::MAX.into(), &[110_000_000; 60]), above);

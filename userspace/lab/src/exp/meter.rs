@@ -35,7 +35,7 @@ const FLOWS: [(&str, u16, f64, u64, u64); 4] = [
 ];
 const PORT: u16 = 7000;
 /// Seconds that readings go on after the last flow.
-const AFTER_S: u64 = 10;
+const AFTER_S: u64 = 16;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An event of a meter.
@@ -79,6 +79,8 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
         &t,
         "--slot",
         "1",
+        "--grace",
+        "0.5",
         "--json",
     ];
     let mut online = Process::start("online", None, &bench.work, &argv)?;

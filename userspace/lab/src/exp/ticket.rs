@@ -100,7 +100,10 @@ fn play(bench: &Bench, net: &Net) -> Result<(Ticket, Moments)> {
     until("the loop to listen", PATIENCE, || {
         running.must_run()?;
         let said = running.said();
-        server = said.lines().find(|line| line.starts_with("http://")).map(str::to_owned);
+        server = said
+            .lines()
+            .find(|line| line.starts_with("http://") && line.ends_with('/'))
+            .map(str::to_owned);
         Ok(server.is_some())
     })?;
     let server = server.unwrap_or_default();
