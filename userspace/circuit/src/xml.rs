@@ -3,7 +3,7 @@
 //!
 //! - [`element`]: reads a document into a tree. No document type, so no entities but the five of XML
 //!   and characters by number; bounds on bytes, depth and elements.
-//! - [`write`]: writes elements, escaped.
+//! - [`mod@write`]: writes elements, escaped.
 
 pub mod element;
 pub mod write;

@@ -3,7 +3,7 @@
 //!
 //! - [`settings`]: who it is, and how routers reach circuits. [`ways`]: into which tables of which
 //!   routers packets go.
-//! - [`witness`]: every call in the journal. [`file`]: a provider for rehearsals.
+//! - [`witness`]: every call in the journal. [`mod@file`]: a provider for rehearsals.
 //! - `office`: the thread. `desk`: what it does, one look after another.
 
 mod desk;

@@ -2,7 +2,7 @@
 //! Routers: a thread for each, which keeps its device to the conductor's latest wish.
 //!
 //! - [`keeper`]: from wish to controller, without I/O. [`settings`], [`open()`]: the device.
-//! - [`guard`]: every change in the journal. [`dry`]: none made. [`file`]: a router for rehearsals.
+//! - [`guard`]: every change in the journal. [`dry`]: none made. [`mod@file`]: a router for rehearsals.
 //! - `station`: the thread.
 
 pub mod dry;

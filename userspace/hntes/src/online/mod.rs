@@ -6,7 +6,7 @@
 //! - [`source`]: records, packets or [`readings`] of meters, read beside what is done with them;
 //!   [`tap`]: input that has not ended yet.
 //! - [`table`]: the offline table as a gate.
-//! - [`run`]: from reports to events; [`line`]: an event as JSON.
+//! - [`run`]: from reports to events; [`mod@line`]: an event as JSON.
 //! - [`point`], [`curve`], [`figure`]: the delay curve.
 
 pub mod curve;

@@ -81,7 +81,10 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
             // In our own guest nothing may be missing.
             Err(error) if !guest() => {
                 say(format!("{device} is left out: {error}"));
+                // Of a program's words the one line that says it.
                 let why = error.to_string();
+                let said = why.split_once("Error: ").map_or(why.as_str(), |(_, said)| said);
+                let why = said.lines().next().unwrap_or_default().to_owned();
                 without.push(Without { device, entries: sizes[0], why });
                 continue;
             }
