@@ -120,7 +120,7 @@ impl Net {
     /// Labels that p swaps, and tables that lead into paths.
     fn labels(&self) -> [usize; 3] {
         let lines = |text: String| text.lines().filter(|line| !line.trim().is_empty()).count();
-        let table = |node| lines(on(node, "ip route show table all proto 126"));
+        let table = |node| lines(on(node, "ip -4 route show table all proto 126"));
         [lines(on("p", "ip -f mpls route show")), table("r1"), table("r2")]
     }
 
