@@ -296,7 +296,7 @@ const ON_KERNELS: [OnKernels; 7] = [
     // MPLS, which hosts seldom have.
     some("circuit/", &["packets_of_a_table", "a_rate_has_its_queue"]),
     all("collector/"),
-    some("hntes/", &["an_interface_is_a_mirror"]),
+    some("hntes/", &["an_interface_is_a_mirror", "no_packet_is_lost_when_it_is_killed"]),
     // Every device once, with the daemons of the toolbox; packets past FlowSpec and nft.
     some(
         "redirect/",
