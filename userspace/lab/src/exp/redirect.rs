@@ -37,9 +37,9 @@ pub(super) const ALPHA: (u16, u16) = (6201, 5201);
 const AFTER_MBPS: f64 = 0.2;
 const AFTER_S: u32 = 3;
 /// Beta datagrams.
-pub(super) const EVERY: Duration = Duration::from_millis(20);
-pub(super) const OCTETS: usize = 400;
-pub(super) const PORTS: (u16, u16) = (4000, 7000);
+const EVERY: Duration = Duration::from_millis(20);
+const OCTETS: usize = 400;
+const PORTS: (u16, u16) = (4000, 7000);
 /// Lines of a log that a failure shows.
 const LAST_WORDS: usize = 20;
 /// Patience for each step, in an emulated guest.
@@ -50,6 +50,18 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
     let net = Net::build()?;
     let mut telemetry = Telemetry::start(bench, &net, REPORT_S)?;
     telemetry.second(bench, &net, REPORT_S)?;
+    let (moments, files, sent) = beside_beta(bench, &net, || play(bench, &net, &mut telemetry))?;
+    telemetry.end();
+    account(&files, &moments, sent)
+}
+
+/// Calls `during` while beta flows are sent and all that comes is captured; gives what it gave, the
+/// captures, and how many datagrams of each flow were sent.
+pub(super) fn beside_beta<T>(
+    bench: &Bench,
+    net: &Net,
+    during: impl FnOnce() -> Result<T>,
+) -> Result<(T, Captures, u64)> {
     let flows = flows();
     let _sinks = (Sink::open(&net.site2, &[PORTS.1])?, Sink::open(&net.peer, &[PORTS.1])?);
     let captures = [
@@ -60,11 +72,10 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
         Capture::start(&net.peer, "to-pe3", &bench.work, "peer")?,
     ];
     let pace = Pace { every: EVERY, octets: OCTETS };
-    let played = under(&net.site1, &flows, pace, |_| play(bench, &net, &mut telemetry));
-    let (moments, sent) = played.inspect_err(|_| last_words(bench))?;
+    let played = under(&net.site1, &flows, pace, |_| during());
+    let (done, sent) = played.inspect_err(|_| last_words(bench))?;
     let [pe1, p1, p2, site2, peer] = finish(captures)?;
-    telemetry.end();
-    account(&Captures { pe1, p1, p2, site2, peer }, &moments, sent)
+    Ok((done, Captures { pe1, p1, p2, site2, peer }, sent))
 }
 
 /// What the loop reads.
@@ -77,7 +88,7 @@ fn inputs(telemetry: &Telemetry) -> String {
 }
 
 /// Beta flows: of the hosts of the alpha flow, of their networks, of other networks, to the peer.
-pub(super) fn flows() -> Vec<Flow> {
+fn flows() -> Vec<Flow> {
     [
         (host(1, 1, 1), host(2, 1, 1)),
         (host(1, 1, 2), host(2, 1, 2)),
@@ -144,7 +155,7 @@ pub(super) fn unix_us() -> i64 {
 }
 
 /// What the loop said before it failed, on standard error.
-pub(super) fn last_words(bench: &Bench) {
+fn last_words(bench: &Bench) {
     for file in [setting::store(bench).join("audit.jsonl"), bench.work.join("hntes-run.err")] {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();

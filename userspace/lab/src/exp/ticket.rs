@@ -3,18 +3,13 @@
 //! before its first byte, stay as the ticket is extended under way, and go when the ticket has expired.
 //! No flow record is read.
 
-use super::redirect::account::{Captures, Counted, Moments, count, is_alpha, series};
-use super::redirect::{
-    ALPHA, EVERY, OCTETS, PATIENCE, PORTS, flows, has_entry, label, last_words, lsp, setting,
-    unix_us,
-};
+use super::redirect::account::{Counted, Moments, count, is_alpha, series};
+use super::redirect::{ALPHA, PATIENCE, beside_beta, has_entry, label, lsp, setting, unix_us};
 use super::{Bench, say};
-use crate::capture::{Capture, finish};
 use crate::draw::{Axis, Line, plot};
 use crate::error::{Result, odd};
 use crate::iperf::{Iperf, Plan};
 use crate::net::{Net, host};
-use crate::numbered::{Pace, Sink, under};
 use crate::process::{Process, run as program, until, write};
 use crate::report::{Claim, Findings};
 use rustix::process::Signal;
@@ -42,20 +37,7 @@ struct Ticket {
 /// Runs it. There is no shorter one.
 pub(super) fn run(bench: &Bench) -> Result<Findings> {
     let net = Net::build()?;
-    let flows = flows();
-    let _sinks = (Sink::open(&net.site2, &[PORTS.1])?, Sink::open(&net.peer, &[PORTS.1])?);
-    let captures = [
-        Capture::start(&net.pe1, "to-site1", &bench.work, "pe1")?,
-        Capture::start(&net.p1, "to-pe1", &bench.work, "p1")?,
-        Capture::start(&net.p2, "to-pe1", &bench.work, "p2")?,
-        Capture::start(&net.site2, "to-pe2", &bench.work, "site2")?,
-        Capture::start(&net.peer, "to-pe3", &bench.work, "peer")?,
-    ];
-    let pace = Pace { every: EVERY, octets: OCTETS };
-    let played = under(&net.site1, &flows, pace, |_| play(bench, &net));
-    let ((ticket, moments), sent) = played.inspect_err(|_| last_words(bench))?;
-    let [pe1, p1, p2, site2, peer] = finish(captures)?;
-    let files = Captures { pe1, p1, p2, site2, peer };
+    let ((ticket, moments), files, sent) = beside_beta(bench, &net, || play(bench, &net))?;
     let counted = count(&files, &moments, sent)?;
     let from = ticket.announced_us;
     let lines = [
