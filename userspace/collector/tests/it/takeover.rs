@@ -3,8 +3,9 @@
 //! stock one the test says so and has nothing to do.
 
 use std::{
+    collections::HashMap,
     io::Write,
-    net::TcpStream,
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
     sync::{
         Arc,
@@ -22,6 +23,11 @@ use crate::{
 const SESSIONS: usize = 24;
 /// Between two messages of a router: what is sent must also be read, on an emulated debug kernel too.
 const PACE: Duration = Duration::from_millis(20);
+
+/// The address of a router.
+fn source(n: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 2, 0, n as u8 + 1)
+}
 
 fn kernel_can() -> bool {
     let can = telesteer_sys::features::probe().unwrap().takeover;
@@ -59,7 +65,7 @@ fn router(
 }
 
 /// The stream put together from `raw` of the merged outputs, by router.
-fn merged(collectors: &[&Collector]) -> (std::collections::HashMap<u16, Vec<u8>>, String) {
+fn merged(collectors: &[&Collector]) -> (HashMap<IpAddr, Vec<u8>>, String) {
     let files: Vec<PathBuf> = collectors
         .iter()
         .flat_map(|collector| std::fs::read_dir(&collector.out).unwrap())
@@ -73,14 +79,15 @@ fn merged(collectors: &[&Collector]) -> (std::collections::HashMap<u16, Vec<u8>>
         .unwrap();
     let report = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{report}");
-    let mut streams = std::collections::HashMap::<u16, Vec<u8>>::new();
+    let mut streams = HashMap::<IpAddr, Vec<u8>>::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(line.get("error"), None, "{line}");
         let hex = line["raw"].as_str().unwrap();
         let bytes =
             (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
-        streams.entry(line["port"].as_u64().unwrap() as u16).or_default().extend(bytes);
+        let source = line["exporter"].as_str().unwrap().parse().unwrap();
+        streams.entry(source).or_default().extend(bytes);
     }
     (streams, report)
 }
@@ -101,17 +108,18 @@ fn sessions_move(end: impl Fn(&mut Collector)) {
     };
     let (mut first, second) = (start(1), start(2));
     let stop = Arc::new(AtomicBool::new(false));
+    // All from one port, as chance may have it: a router is known by its address.
+    let port = TcpListener::bind((source(0), 0)).unwrap().local_addr().unwrap().port();
     let routers: Vec<_> = (0..SESSIONS)
         .map(|n| {
-            let source = std::net::Ipv4Addr::new(127, 2, 0, n as u8 + 1);
+            let source = source(n);
             let socket =
                 socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-            socket.bind(&std::net::SocketAddr::from((source, 0)).into()).unwrap();
+            socket.bind(&std::net::SocketAddr::from((source, port)).into()).unwrap();
             socket.connect(&std::net::SocketAddr::from((addr, 1790)).into()).unwrap();
             let stream = TcpStream::from(socket);
             stream.set_nodelay(true).unwrap();
-            let port = stream.local_addr().unwrap().port();
-            (port, router(stream, n, Arc::clone(&stop)))
+            (IpAddr::from(source), router(stream, n, Arc::clone(&stop)))
         })
         .collect();
     wait_for("all sessions are accepted and busy", || {
@@ -126,16 +134,16 @@ fn sessions_move(end: impl Fn(&mut Collector)) {
     let before = second.counter("bmp_messages");
     second.wait_counter("bmp_messages", before + 200);
     stop.store(true, Relaxed);
-    let sent: Vec<(u16, Vec<u8>)> =
-        routers.into_iter().map(|(port, router)| (port, router.join().unwrap())).collect();
+    let sent: Vec<(IpAddr, Vec<u8>)> =
+        routers.into_iter().map(|(source, router)| (source, router.join().unwrap())).collect();
     let total: usize = sent.iter().map(|(_, bytes)| bytes.len()).sum();
     wait_for("everything is in the outputs", || {
         let (streams, _) = merged(&[&first, &second]);
         (streams.values().map(Vec::len).sum::<usize>() >= total).then_some(())
     });
     let (streams, report) = merged(&[&first, &second]);
-    for (port, bytes) in sent {
-        assert!(streams[&port] == bytes, "the stream from port {port} differs; {report}");
+    for (source, bytes) in sent {
+        assert!(streams[&source] == bytes, "the stream from {source} differs; {report}");
     }
     assert_eq!(second.counter("sessions_without_checkpoint"), 0);
     let heirs = second.lines("events").into_iter().filter(|line| line["event"] == "heir");
