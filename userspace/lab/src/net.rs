@@ -71,15 +71,21 @@ pub(crate) fn host(site: u8, network: u8, host: u8) -> String {
 impl Net {
     /// Builds it.
     pub(crate) fn build() -> Result<Self> {
+        Self::beside("")
+    }
+
+    /// Builds one beside others; its namespaces' names begin so.
+    pub(crate) fn beside(prefix: &str) -> Result<Self> {
+        let space = |part: &str| Space::new(&format!("{prefix}{part}"));
         let net = Self {
-            site1: Space::new("site1")?,
-            pe1: Space::new("pe1")?,
-            p1: Space::new("p1")?,
-            p2: Space::new("p2")?,
-            pe2: Space::new("pe2")?,
-            site2: Space::new("site2")?,
-            pe3: Space::new("pe3")?,
-            peer: Space::new("peer")?,
+            site1: space("site1")?,
+            pe1: space("pe1")?,
+            p1: space("p1")?,
+            p2: space("p2")?,
+            pe2: space("pe2")?,
+            site2: space("site2")?,
+            pe3: space("pe3")?,
+            peer: space("peer")?,
         };
         for space in net.all() {
             // Without IPv6 nothing is sent but what an experiment sends.
@@ -102,6 +108,11 @@ impl Net {
         net.routes()?;
         net.meet()?;
         Ok(net)
+    }
+
+    /// All that route.
+    pub(crate) fn routers(&self) -> [&Space; 5] {
+        ROUTERS.map(|name| self.space(name))
     }
 
     fn all(&self) -> [&Space; 8] {

@@ -6,6 +6,7 @@ mod cost;
 mod delay;
 mod install;
 mod isolation;
+mod kill;
 mod meter;
 mod rates;
 mod redirect;
@@ -56,6 +57,11 @@ pub(crate) const ALL: &[Experiment] = &[
         name: "meter",
         about: "a router's own counters (Method 1): silent below the threshold, one event above it",
         run: meter::run,
+    },
+    Experiment {
+        name: "kill",
+        about: "`hntes run` is killed before and after each of its calls, five times, amid packets",
+        run: kill::run,
     },
     Experiment {
         name: "verify",

@@ -17,10 +17,12 @@ use crate::net::{Net, host};
 use crate::numbered::{Flow, Pace, Sink, under};
 use crate::process::{Process, until};
 use crate::report::Findings;
+use crate::space::Space;
 use crate::telemetry::Telemetry;
 use account::{Captures, Moments, account};
 use rustix::process::Signal;
 use serde_json::Value;
+use setting::Times;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -107,7 +109,7 @@ fn play(bench: &Bench, net: &Net, telemetry: &mut Telemetry) -> Result<Moments> 
         telemetry.must_run()?;
         Ok(telemetry.file()?.is_some())
     })?;
-    let config = setting::write(bench, net, &inputs(telemetry))?;
+    let config = setting::write(bench, net, &inputs(telemetry), Times::default())?;
     let hntes = bench.programs.join("hntes").to_string_lossy().into_owned();
     let argv = [hntes.as_str(), "run", "--config", &config.to_string_lossy()];
     let mut hntes = Process::start("hntes-run", None, &bench.work, &argv)?;
@@ -155,7 +157,7 @@ pub(super) fn unix_us() -> i64 {
 }
 
 /// What the loop said before it failed, on standard error.
-fn last_words(bench: &Bench) {
+pub(super) fn last_words(bench: &Bench) {
     for file in [setting::store(bench).join("audit.jsonl"), bench.work.join("hntes-run.err")] {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -174,9 +176,9 @@ pub(super) fn said(audit: &Path, what: &str) -> Option<i64> {
     Some(line["at_ns"].as_i64()? / 1000)
 }
 
-/// What nftables of the ingress router says; nothing while there is no table of ours.
-fn table(net: &Net) -> Result<String> {
-    match net.pe1.run(&["nft", "list", "table", "inet", "telesteer_hntes"]) {
+/// What nftables of a router says; nothing while there is no table of ours.
+pub(super) fn table(router: &Space) -> Result<String> {
+    match router.run(&["nft", "list", "table", "inet", "telesteer_hntes"]) {
         Ok(text) => Ok(text),
         Err(Error::Failed { talk, .. }) if talk.contains("No such file") => Ok(String::new()),
         Err(error) => Err(error),
@@ -186,7 +188,7 @@ fn table(net: &Net) -> Result<String> {
 /// Whether it has an element with the alpha flow's ports.
 pub(super) fn has_entry(net: &Net) -> Result<bool> {
     let (from, to) = (host(1, 1, 1), host(2, 1, 1));
-    Ok(names(&table(net)?, &from, &to))
+    Ok(names(&table(&net.pe1)?, &from, &to))
 }
 
 /// Whether nftables' listing has the element.
@@ -198,7 +200,12 @@ fn names(table: &str, from: &str, to: &str) -> bool {
 
 /// Routes of circuits at the ingress router.
 pub(super) fn lsp(net: &Net) -> Result<String> {
-    net.pe1.run(&["ip", "route", "show", "table", "all", "proto", "126"])
+    entrances(&net.pe1)
+}
+
+/// The same of any router.
+pub(super) fn entrances(router: &Space) -> Result<String> {
+    router.run(&["ip", "route", "show", "table", "all", "proto", "126"])
 }
 
 /// The label in such a route.

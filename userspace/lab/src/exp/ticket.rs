@@ -4,7 +4,8 @@
 //! No flow record is read.
 
 use super::redirect::account::{Counted, Moments, count, is_alpha, series};
-use super::redirect::{ALPHA, PATIENCE, beside_beta, has_entry, label, lsp, setting, unix_us};
+use super::redirect::setting::{self, Times};
+use super::redirect::{ALPHA, PATIENCE, beside_beta, has_entry, label, lsp, unix_us};
 use super::{Bench, say};
 use crate::draw::{Axis, Line, plot};
 use crate::error::{Result, odd};
@@ -75,7 +76,7 @@ fn play(bench: &Bench, net: &Net) -> Result<(Ticket, Moments)> {
     let secret = program(&[&hntes, "ticket", "token", "mover", "--file", &tokens])?;
     write(token.as_ref(), secret.trim())?;
     let inputs = format!("[http]\nlisten = \"127.0.0.1:0\"\ntokens = \"{tokens}\"\n");
-    let config = setting::write(bench, net, &inputs)?;
+    let config = setting::write(bench, net, &inputs, Times::default())?;
     let argv = [hntes.as_str(), "run", "--config", &config.to_string_lossy()];
     let mut running = Process::start("hntes-run", None, &bench.work, &argv)?;
     let mut server = None;

@@ -22,6 +22,8 @@ const COUNTED: &str = "cost";
 const KEPT: [&str; 4] = ["README.md", "data.csv", "data.json", "figure.svg"];
 /// Seconds one may take in the guest.
 const TIMEOUT_S: u64 = 1800;
+/// The one that takes longer, and its seconds.
+const LONG: (&str, u64) = ("kill", 5400);
 
 /// Namespaces of `ip` want a root that is a mount, which that of the toolbox is not.
 const ON_A_MOUNT: [&str; 4] =
@@ -95,7 +97,10 @@ fn one(workspace: &Workspace, options: &Options, lab: &str, name: &str) -> Resul
     }
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     let mut shape = options.shape.clone();
-    shape.timeout = shape.timeout.min(TIMEOUT_S);
+    shape.timeout = match name == LONG.0 {
+        true => LONG.1,
+        false => shape.timeout.min(TIMEOUT_S),
+    };
     if name == COUNTED {
         shape.icount = true;
     }

@@ -8,15 +8,44 @@ use crate::process;
 use std::fs;
 use std::path::PathBuf;
 
-/// Seconds after its last flow that an entry stays, and jitter.
-const AGE_S: u32 = 5;
-const JITTER_S: u32 = 2;
-/// Milliseconds that a circuit stays after its last flow.
-const LINGER_MS: u32 = 2000;
+/// How long the loop takes over things.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::exp) struct Times {
+    /// Seconds after its last flow that an entry stays.
+    pub(in crate::exp) age_s: u32,
+    /// And up to so many more.
+    pub(in crate::exp) jitter_s: u32,
+    /// Seconds that a flow of a loop before counts as alive.
+    pub(in crate::exp) doubt_s: u32,
+    /// Milliseconds that a circuit stays after its last flow.
+    pub(in crate::exp) linger_ms: u32,
+    /// Milliseconds of a circuit from one extension's end to the next.
+    pub(in crate::exp) lease_ms: u32,
+    /// Bytes at which the journal is written anew.
+    pub(in crate::exp) journal_bytes: u32,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            age_s: 5,
+            jitter_s: 2,
+            doubt_s: 150,
+            linger_ms: 2000,
+            lease_ms: 600_000,
+            journal_bytes: 8 << 20,
+        }
+    }
+}
 
 /// The folder of the loop's journal and audit log.
 pub(in crate::exp) fn store(bench: &Bench) -> PathBuf {
     bench.work.join("store")
+}
+
+/// The file of the provider's circuits.
+pub(in crate::exp) fn circuits(bench: &Bench) -> PathBuf {
+    bench.work.join("circuits-of-run.json")
 }
 
 /// Writes it, with the sections that say where flows become known; gives the file.
@@ -24,20 +53,30 @@ pub(in crate::exp) fn store(bench: &Bench) -> PathBuf {
 /// # Errors
 ///
 /// If a file cannot be written.
-pub(in crate::exp) fn write(bench: &Bench, net: &Net, inputs: &str) -> Result<PathBuf> {
+pub(in crate::exp) fn write(
+    bench: &Bench,
+    net: &Net,
+    inputs: &str,
+    times: Times,
+) -> Result<PathBuf> {
+    let Times { age_s, jitter_s, doubt_s, linger_ms, lease_ms, journal_bytes } = times;
     let store = store(bench);
     // Of a run before.
     let _ = fs::remove_dir_all(&store);
     fs::create_dir_all(&store).map_err(at(&store))?;
     let topology = net.topology(&bench.work, 100)?;
+    let state = circuits(bench);
+    let _ = fs::remove_file(&state);
     let text = format!(
         r#"[store]
 dir = "{store}"
+journal-bytes = {journal_bytes}
 
 {inputs}
 [online]
-age-s = {AGE_S}
-jitter-s = {JITTER_S}
+age-s = {age_s}
+jitter-s = {jitter_s}
+doubt-s = {doubt_s}
 reach = "flow"
 start-wait-s = 20
 
@@ -46,7 +85,8 @@ provider = "local"
 list-every-s = 5
 
 [circuits.manner]
-linger-ms = {LINGER_MS}
+lease-ms = {lease_ms}
+linger-ms = {linger_ms}
 off-ip-path = true
 
 [circuits.local]
@@ -71,13 +111,11 @@ read-every-s = 2
 "#,
         store = store.display(),
         topology = topology.display(),
-        state = bench.work.join("circuits-of-run.json").display(),
+        state = state.display(),
         agent = bench.programs.join("circuit-agent").display(),
         pe1 = net.pe1.name,
         pe2 = net.pe2.name,
     );
-    // Of a run before, too.
-    let _ = fs::remove_file(bench.work.join("circuits-of-run.json"));
     let path = bench.work.join("run.toml");
     process::write(&path, text)?;
     Ok(path)
