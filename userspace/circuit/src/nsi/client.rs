@@ -158,9 +158,9 @@ impl Nsi {
         Error::new(&self.settings.provider_url, request, key, why)
     }
 
-    fn header<'a>(&'a self, correlation: &'a str, reply_to: Option<&'a str>) -> Header<'a> {
+    fn header<'a>(&'a self, correlation: &'a str) -> Header<'a> {
         let (requester, provider) = (&self.settings.requester_nsa, &self.settings.provider_nsa);
-        Header { correlation, requester, provider, reply_to }
+        Header { correlation, requester, provider, reply_to: Some(&self.reply_to) }
     }
 
     /// Sends a request and waits for its answer.
@@ -170,7 +170,7 @@ impl Nsi {
             return Why::Full(WAITING).into();
         };
         count(&self.counters.requests);
-        let header = self.header(&correlation, Some(&self.reply_to));
+        let header = self.header(&correlation);
         let connection = match self.wire.send(name, &header, &ask, self.settings.ack_ms).await {
             Sent::Said(Body::Response(connection)) => Some(connection),
             Sent::Said(Body::Acknowledged) => None,
@@ -193,7 +193,7 @@ impl Nsi {
         let key = id.unwrap_or("all").to_owned();
         let correlation = Uuid::new_v4().urn().to_string();
         count(&self.counters.requests);
-        let header = self.header(&correlation, None);
+        let header = self.header(&correlation);
         let why =
             match self.wire.send(NAME, &header, &Ask::Query(id), self.settings.answer_ms).await {
                 Sent::Said(Body::Summary(all)) => return Ok(all),

@@ -14,7 +14,8 @@ pub struct Header<'a> {
     pub requester: &'a str,
     /// The provider.
     pub provider: &'a str,
-    /// Where answers go; none in a synchronous request.
+    /// Where answers go; none in an acknowledgement. A synchronous request has it too, for there are
+    /// providers that refuse every request without one.
     pub reply_to: Option<&'a str>,
 }
 

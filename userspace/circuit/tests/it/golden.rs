@@ -219,8 +219,8 @@ fn requests_of_a_connection() {
 #[test]
 fn queries_and_acknowledgments() {
     let body = [format!("2 {TYPE}querySummarySync"), "3 connectionId c-1".into()];
-    assert_eq!(outline(&query(&header(None), Some("c-1"))), expected("provider", false, &body));
-    assert_eq!(outline(&query(&header(None), None)), expected("provider", false, &body[..1]));
+    assert_eq!(outline(&query(&header(REPLY_TO), Some("c-1"))), expected("provider", true, &body));
+    assert_eq!(outline(&query(&header(REPLY_TO), None)), expected("provider", true, &body[..1]));
     let body = [format!("2 {TYPE}acknowledgment")];
     assert_eq!(outline(&acknowledgment(&header(None))), expected("requester", false, &body));
 }
