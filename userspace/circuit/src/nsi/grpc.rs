@@ -8,7 +8,7 @@ use crate::nsi::desk::Desk;
 use crate::nsi::message::{self, End, Reserve};
 use crate::nsi::names::{TO_PROVIDER, TO_REQUESTER};
 use crate::nsi::proto as p;
-use crate::nsi::reply::{Body, Message, Odd, Summary, progress};
+use crate::nsi::reply::{Body, Message, Notified, Odd, Summary, progress};
 use crate::nsi::wire::{Ask, Sent};
 use crate::time::At;
 use bytes::Bytes;
@@ -340,7 +340,10 @@ fn message_of(name: &str, text: &[u8]) -> Result<(p::Header, Message), Odd> {
     let notified = |one: Option<p::Notification>, notice| {
         let one =
             one.filter(|one| !one.connection_id.is_empty()).ok_or(Odd::Missing("notification"))?;
-        Ok::<_, Odd>(Body::Notified(one.connection_id, one.notification_id, notice))
+        let (connection, number) = (one.connection_id, one.notification_id);
+        let stamp =
+            one.time_stamp.and_then(|stamp| jiff::Timestamp::new(stamp.seconds, stamp.nanos).ok());
+        Ok::<_, Odd>(Body::Notified(Notified { connection, number, stamp, notice }))
     };
     let (header, body) = match name {
         "ReserveConfirmed"

@@ -3,8 +3,10 @@
 
 use crate::circuits::{Id, Notice};
 use crate::counters::{Counters, count};
-use crate::nsi::reply::{Body, Message};
+use crate::nsi::reply::{Body, Message, Notified};
+use jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
+use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
@@ -13,13 +15,17 @@ pub const WAITING: usize = 256;
 /// Most notifications not taken, and most of those remembered to know repeated ones.
 pub const NOTICES: usize = 1024;
 
+/// What tells one notification from another. Its number alone does not: some providers give each the
+/// same, or begin anew when they are started.
+type Key = (String, i64, Option<Timestamp>, Discriminant<Notice>);
+
 #[derive(Debug, Default)]
 struct Inner {
     waiting: HashMap<String, oneshot::Sender<Body>>,
     notices: VecDeque<(Id, Notice)>,
-    seen: VecDeque<(String, i64)>,
-    /// Number of the newest notification of the data plane, by connection. Older ones are late.
-    newest: HashMap<String, i64>,
+    seen: VecDeque<Key>,
+    /// The newest notification of the data plane, by connection. Older ones are late.
+    newest: HashMap<String, (Option<Timestamp>, i64)>,
 }
 
 /// The mailbox.
@@ -71,9 +77,7 @@ impl Mailbox {
     pub fn take(&self, message: Message) {
         let mut inner = self.lock();
         match message.body {
-            Body::Notified(connection, number, notice) => {
-                self.notify(&mut inner, connection, number, notice)
-            }
+            Body::Notified(notified) => self.notify(&mut inner, notified),
             Body::Undelivered(correlation) => {
                 let said = "the provider could not deliver the request".to_owned();
                 self.answer(&mut inner, Some(correlation), Body::Error(said));
@@ -89,26 +93,27 @@ impl Mailbox {
         }
     }
 
-    fn notify(&self, inner: &mut Inner, connection: String, number: i64, notice: Notice) {
+    fn notify(&self, inner: &mut Inner, notified: Notified) {
         count(&self.counters.notifications);
-        let key = (connection, number);
+        let Notified { connection, number, stamp, notice } = notified;
+        let key = (connection.clone(), number, stamp, discriminant(&notice));
         if inner.seen.contains(&key) {
             return count(&self.counters.repeated_notifications);
         }
         if inner.seen.len() >= NOTICES {
             inner.seen.pop_front();
         }
-        inner.seen.push_back(key.clone());
-        let (connection, number) = key;
+        inner.seen.push_back(key);
         if matches!(notice, Notice::Active | Notice::Inactive) {
-            if inner.newest.get(&connection).is_some_and(|newest| *newest > number) {
+            let newest = inner.newest.get(&connection);
+            if newest.is_some_and(|newest| older((stamp, number), *newest)) {
                 return count(&self.counters.repeated_notifications);
             }
             if inner.newest.len() >= NOTICES && !inner.newest.contains_key(&connection) {
                 // A late one may then be taken for new; a query puts that right.
                 inner.newest.clear();
             }
-            inner.newest.insert(connection.clone(), number);
+            inner.newest.insert(connection.clone(), (stamp, number));
         }
         if inner.notices.len() >= NOTICES {
             inner.notices.pop_front();
@@ -128,13 +133,27 @@ impl Mailbox {
     }
 }
 
+/// Whether what was written then, or else has this number, is older than that.
+fn older(this: (Option<Timestamp>, i64), that: (Option<Timestamp>, i64)) -> bool {
+    match (this.0, that.0) {
+        (Some(one), Some(other)) if one != other => one < other,
+        _ => this.1 < that.1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::atomic::Ordering::Relaxed;
 
     fn notified(number: i64, notice: Notice) -> Message {
-        Message { correlation: None, body: Body::Notified("c".into(), number, notice) }
+        stamped(number, None, notice)
+    }
+
+    fn stamped(number: i64, second: Option<i64>, notice: Notice) -> Message {
+        let stamp = second.map(|second| Timestamp::from_second(second).unwrap());
+        let notified = Notified { connection: "c".into(), number, stamp, notice };
+        Message { correlation: None, body: Body::Notified(notified) }
     }
 
     #[test]
@@ -151,6 +170,24 @@ mod tests {
             mailbox.take(notified(number, Notice::Active));
         }
         assert_eq!(mailbox.notices().len(), NOTICES);
+    }
+
+    #[test]
+    fn providers_that_number_all_alike() {
+        let mailbox = Mailbox::default();
+        let told = [(10, Notice::Active), (20, Notice::Inactive), (20, Notice::Active)];
+        for (second, notice) in told {
+            mailbox.take(stamped(0, Some(second), notice.clone()));
+            mailbox.take(stamped(0, Some(second), notice));
+        }
+        mailbox.take(stamped(0, Some(15), Notice::Inactive));
+        // And one that was started anew.
+        mailbox.take(stamped(7, Some(30), Notice::Inactive));
+        mailbox.take(stamped(0, Some(40), Notice::Active));
+        let taken: Vec<Notice> = mailbox.notices().into_iter().map(|(_, notice)| notice).collect();
+        let (on, off) = (Notice::Active, Notice::Inactive);
+        assert_eq!(taken, [on.clone(), off.clone(), on.clone(), off, on]);
+        assert_eq!(mailbox.counters.repeated_notifications.load(Relaxed), 4);
     }
 
     #[test]

@@ -185,6 +185,9 @@ pub struct Notification {
     /// Its number.
     #[prost(int64, tag = "2")]
     pub notification_id: i64,
+    /// When it was written.
+    #[prost(message, optional, tag = "3")]
+    pub time_stamp: Option<Timestamp>,
 }
 
 /// `DataPlaneStateChangeRequest`, and `ReserveTimeoutRequest` as far as it is read.

@@ -6,6 +6,7 @@ use crate::nsi::names::{HEADERS, P2P, SOAP, TYPES};
 use crate::request::{Rate, read_label};
 use crate::time::At;
 use crate::xml::element::{Bad, Element, Limits, parse};
+use jiff::Timestamp;
 
 /// A message that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,12 +57,25 @@ pub enum Body {
     Error(String),
     /// A SOAP fault: why.
     Fault(String),
-    /// A notification: the connection, its number, and what.
-    Notified(String, i64, Notice),
+    /// A notification.
+    Notified(Notified),
     /// `messageDeliveryTimeout`: the correlation of the message that was not delivered.
     Undelivered(String),
     /// `querySummarySyncConfirmed`.
     Summary(Vec<Summary>),
+}
+
+/// What a provider told by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notified {
+    /// Of which connection.
+    pub connection: String,
+    /// Its number. It should grow, but there are providers that give each the same.
+    pub number: i64,
+    /// When it was written, if that can be read.
+    pub stamp: Option<Timestamp>,
+    /// What.
+    pub notice: Notice,
 }
 
 /// One reservation of a query result.
@@ -137,15 +151,13 @@ fn content(body: &Element) -> Result<Body, Odd> {
                 "activateFailed" | "dataplaneError" | "deactivateFailed" => Notice::Error(said),
                 other => return Err(Odd::Value { element: "event", said: other.to_owned() }),
             };
-            Body::Notified(connection()?, number(element, "notificationId")?, notice)
+            notified(element, notice)?
         }
-        "reserveTimeout" => {
-            Body::Notified(connection()?, number(element, "notificationId")?, Notice::HoldExpired)
-        }
+        "reserveTimeout" => notified(element, Notice::HoldExpired)?,
         "dataPlaneStateChange" => {
             let status = element.child("dataPlaneStatus").ok_or(Odd::Missing("dataPlaneStatus"))?;
             let notice = if flag(status, "active")? { Notice::Active } else { Notice::Inactive };
-            Body::Notified(connection()?, number(element, "notificationId")?, notice)
+            notified(element, notice)?
         }
         "messageDeliveryTimeout" => Body::Undelivered(text(element, "correlationId")?.to_owned()),
         "querySummarySyncConfirmed" => {
@@ -153,6 +165,15 @@ fn content(body: &Element) -> Result<Body, Odd> {
         }
         other => return Err(Odd::Unknown(other.to_owned())),
     })
+}
+
+fn notified(element: &Element, notice: Notice) -> Result<Body, Odd> {
+    Ok(Body::Notified(Notified {
+        connection: text(element, "connectionId")?.to_owned(),
+        number: number(element, "notificationId")?,
+        stamp: element.text_of("timeStamp").and_then(|said| said.parse().ok()),
+        notice,
+    }))
 }
 
 fn text<'a>(element: &'a Element, name: &'static str) -> Result<&'a str, Odd> {
@@ -223,7 +244,7 @@ fn summary(element: &Element) -> Result<Summary, Odd> {
 
 fn time(said: &str) -> Result<At, Odd> {
     let odd = || Odd::Value { element: "endTime", said: said.to_owned() };
-    let stamp: jiff::Timestamp = said.parse().map_err(|_| odd())?;
+    let stamp: Timestamp = said.parse().map_err(|_| odd())?;
     Ok(At(u64::try_from(stamp.as_millisecond()).map_err(|_| odd())?))
 }
 
