@@ -164,8 +164,7 @@ fn said(ask: &Ask<'_>, text: &[u8]) -> Result<Body, Why> {
         }
         Ask::Query(_) => {
             let said = p::QueryConfirmed::decode(text).map_err(garbled)?;
-            let all: Result<Vec<Summary>, Odd> = said.reservation.iter().map(summary).collect();
-            all.map(Body::Summary).map_err(|odd| Why::Garbled(odd.to_string()))
+            Ok(Body::Summary(said.reservation.iter().map(summary).collect()))
         }
     }
 }
@@ -211,7 +210,7 @@ fn reserve_request(header: Option<p::Header>, reserve: &Reserve<'_>) -> p::Reser
     }
 }
 
-fn summary(one: &p::QueryResult) -> Result<Summary, Odd> {
+fn summary(one: &p::QueryResult) -> Summary {
     const RESERVATION: [&str; 7] = [
         "ReserveStart",
         "ReserveChecking",
@@ -224,12 +223,12 @@ fn summary(one: &p::QueryResult) -> Result<Summary, Odd> {
     const PROVISION: [&str; 4] = ["Released", "Provisioning", "Provisioned", "Releasing"];
     const LIFECYCLE: [&str; 5] =
         ["Created", "Failed", "PassedEndTime", "Terminating", "Terminated"];
-    let name = |names: &[&'static str], number: i32, element| {
-        let name = usize::try_from(number).ok().and_then(|at| names.get(at)).copied();
-        name.ok_or_else(|| Odd::Value { element, said: number.to_string() })
+    // A number not known says nothing, as a word not known in SOAP.
+    let name = |names: &[&'static str], number: i32| {
+        usize::try_from(number).ok().and_then(|at| names.get(at)).copied().unwrap_or_default()
     };
     let states = one.connection_states.clone().unwrap_or_default();
-    let provision = name(&PROVISION, states.provision_state, "provision_state")?;
+    let provision = name(&PROVISION, states.provision_state);
     let criteria = one.criteria.iter().max_by_key(|criteria| criteria.version);
     let capacity =
         criteria.and_then(|criteria| criteria.ptps.as_ref()).map_or(0, |ptps| ptps.capacity);
@@ -242,21 +241,21 @@ fn summary(one: &p::QueryResult) -> Result<Summary, Odd> {
         let whole = u64::try_from(end.seconds).ok()?.checked_mul(1000)?;
         whole.checked_add(u64::try_from(end.nanos / 1_000_000).ok()?).map(At)
     };
-    Ok(Summary {
+    Summary {
         connection: one.connection_id.clone(),
         description: one.description.clone(),
         version: criteria.map_or(0, |criteria| criteria.version.into()),
         capacity: u64::try_from(capacity).unwrap_or(0),
         until: end.and_then(millis),
         seen: progress(
-            name(&RESERVATION, states.reservation_state, "reservation_state")?,
+            name(&RESERVATION, states.reservation_state),
             provision,
-            name(&LIFECYCLE, states.lifecycle_state, "lifecycle_state")?,
+            name(&LIFECYCLE, states.lifecycle_state),
             states.data_plane_status.is_some_and(|status| status.active),
             criteria.is_some(),
-        )?,
+        ),
         provisioned: provision.starts_with("Provision"),
-    })
+    }
 }
 
 fn words(exception: &p::Exception) -> String {

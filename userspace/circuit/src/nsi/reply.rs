@@ -214,7 +214,8 @@ fn fault(fault: &Element) -> String {
 }
 
 fn summary(element: &Element) -> Result<Summary, Odd> {
-    let states = element.child("connectionStates").ok_or(Odd::Missing("connectionStates"))?;
+    let none = Element::default();
+    let states = element.child("connectionStates").unwrap_or(&none);
     let version =
         |one: &&Element| one.attribute("version").and_then(|text| text.parse::<i64>().ok());
     let criteria = element.all("criteria").max_by_key(version);
@@ -234,7 +235,7 @@ fn summary(element: &Element) -> Result<Summary, Odd> {
         version: criteria.as_ref().and_then(version).unwrap_or(0),
         capacity,
         until,
-        seen: seen(states, criteria.is_some())?,
+        seen: seen(states, criteria.is_some()),
         provisioned: matches!(
             states.text_of("provisionState"),
             Some("Provisioned" | "Provisioning")
@@ -248,43 +249,40 @@ fn time(said: &str) -> Result<At, Odd> {
     Ok(At(u64::try_from(stamp.as_millisecond()).map_err(|_| odd())?))
 }
 
-fn seen(states: &Element, criteria: bool) -> Result<Seen, Odd> {
-    let active = match states.child("dataPlaneStatus") {
-        Some(status) => flag(status, "active")?,
-        None => false,
-    };
-    let reservation = text(states, "reservationState")?;
-    let provision = text(states, "provisionState")?;
-    progress(reservation, provision, text(states, "lifecycleState")?, active, criteria)
+fn seen(states: &Element, criteria: bool) -> Seen {
+    let status = states.child("dataPlaneStatus");
+    let active = status.is_some_and(|status| flag(status, "active") == Ok(true));
+    let state = |name| states.text_of(name).unwrap_or_default();
+    let (reservation, provision) = (state("reservationState"), state("provisionState"));
+    progress(reservation, provision, state("lifecycleState"), active, criteria)
 }
 
-/// How far a reservation in these states is; `criteria` says whether it has any yet.
+/// How far a reservation in these states is; `criteria` says whether it has any yet. A word not known
+/// says nothing: one odd reservation must not hide all others of a list.
 pub(crate) fn progress(
     reservation: &str,
     provision: &str,
     lifecycle: &str,
     active: bool,
     criteria: bool,
-) -> Result<Seen, Odd> {
-    let odd = |element, said: &str| Odd::Value { element, said: said.to_owned() };
+) -> Seen {
     match lifecycle {
-        "Created" => {}
-        "Failed" | "PassedEndTime" => return Ok(Seen::Failed),
-        "Terminating" | "Terminated" => return Ok(Seen::Gone),
-        said => return Err(odd("lifecycleState", said)),
+        "Failed" | "PassedEndTime" => return Seen::Failed,
+        "Terminating" | "Terminated" => return Seen::Gone,
+        _ => {}
     }
-    let provisioned = match provision {
-        "Provisioned" | "Provisioning" => true,
-        "Released" | "Releasing" => false,
-        said => return Err(odd("provisionState", said)),
-    };
-    match (reservation, provisioned) {
-        // Whatever a change of the reservation came to, what is provisioned stays so.
-        (_, true) => Ok(if active { Seen::Up } else { Seen::Provisioned }),
-        ("ReserveStart", false) => Ok(if criteria { Seen::Committed } else { Seen::Requested }),
-        ("ReserveChecking", false) => Ok(Seen::Requested),
-        ("ReserveHeld" | "ReserveCommitting", false) => Ok(Seen::Held),
-        ("ReserveFailed" | "ReserveAborting" | "ReserveTimeout", false) => Ok(Seen::Failed),
-        (said, false) => Err(odd("reservationState", said)),
+    // Whatever a change of the reservation came to, what is provisioned stays so.
+    match provision {
+        "Provisioned" | "Provisioning" if !active => return Seen::Provisioned,
+        "Released" | "Releasing" => {}
+        _ if active => return Seen::Up,
+        _ => {}
+    }
+    match reservation {
+        "ReserveStart" if criteria => Seen::Committed,
+        // The second is how OpenNSA spells it.
+        "ReserveHeld" | "ReserveComitting" | "ReserveCommitting" => Seen::Held,
+        "ReserveFailed" | "ReserveAborting" | "ReserveTimeout" => Seen::Failed,
+        _ => Seen::Requested,
     }
 }

@@ -20,3 +20,4 @@ mod oscars;
 mod oscars_mock;
 mod plain;
 mod restart;
+mod servers;
