@@ -174,6 +174,7 @@ impl Nsi {
         let connection = match self.wire.send(name, &header, &ask, self.settings.ack_ms).await {
             Sent::Said(Body::Response(connection)) => Some(connection),
             Sent::Said(Body::Acknowledged) => None,
+            Sent::Said(Body::Error(said)) => return Why::Refused(said).into(),
             Sent::Said(other) => return Why::Garbled(format!("{other:?} at once")).into(),
             Sent::Not(why) => return why.into(),
             // It may have been taken all the same, and the answer may come before the acknowledgement.

@@ -3,6 +3,8 @@
 
 /// SOAP 1.1.
 pub const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+/// SOAP 1.2: some providers put its fault into an envelope of SOAP 1.1.
+pub const SOAP_12: &str = "http://www.w3.org/2003/05/soap-envelope";
 /// Messages and their types.
 pub const TYPES: &str = "http://schemas.ogf.org/nsi/2013/12/connection/types";
 /// The header.

@@ -2,7 +2,7 @@
 //! Messages that come.
 
 use crate::circuits::{Id, Notice, Remote, Seen};
-use crate::nsi::names::{HEADERS, P2P, SOAP, TYPES};
+use crate::nsi::names::{HEADERS, P2P, SOAP, SOAP_12, TYPES};
 use crate::request::{Rate, read_label};
 use crate::time::At;
 use crate::xml::element::{Bad, Element, Limits, parse};
@@ -124,7 +124,7 @@ pub fn read(bytes: &[u8], limits: Limits) -> Result<Message, Odd> {
 
 fn content(body: &Element) -> Result<Body, Odd> {
     let Some(element) = body.children.first() else { return Ok(Body::Acknowledged) };
-    if element.space == SOAP && element.name == "Fault" {
+    if [SOAP, SOAP_12].contains(&element.space.as_str()) && element.name == "Fault" {
         return Ok(Body::Fault(fault(element)));
     }
     if element.space != TYPES {
@@ -205,8 +205,14 @@ fn exception(exception: Option<&Element>) -> String {
 }
 
 fn fault(fault: &Element) -> String {
-    let detail = fault.child("detail").and_then(|detail| detail.child("serviceException"));
-    match (fault.text_of("faultstring"), detail) {
+    let detail = fault.child("detail").or_else(|| fault.child("Detail"));
+    // Of a query that fails it is inside the `error` that would have been its answer.
+    let detail = detail.and_then(|detail| {
+        let inner = || detail.children.iter().find_map(|one| one.child("serviceException"));
+        detail.child("serviceException").or_else(inner)
+    });
+    let reason = || fault.child("Reason").and_then(|reason| reason.text_of("Text"));
+    match (fault.text_of("faultstring").or_else(reason), detail) {
         (Some(text), Some(detail)) => format!("{text}; {}", exception(Some(detail))),
         (None, Some(detail)) => exception(Some(detail)),
         (text, None) => text.unwrap_or("a fault without a text").to_owned(),

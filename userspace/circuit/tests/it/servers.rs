@@ -2,19 +2,27 @@
 //! What independent providers of NSI send, where they write it otherwise than the schemas have it or
 //! otherwise than one another.
 
-use telesteer_circuit::circuits::Seen;
+use crate::nsi_mock::Mock;
+use std::sync::Arc;
+use telesteer_circuit::circuits::{Circuits, Id, Seen};
+use telesteer_circuit::error::Why;
+use telesteer_circuit::nsi::client::Nsi;
 use telesteer_circuit::nsi::reply::{Body, Summary, read};
 use telesteer_circuit::xml::element::Limits;
 
+const SOAP_12: &str = "http://www.w3.org/2003/05/soap-envelope";
 const TYPES: &str = "http://schemas.ogf.org/nsi/2013/12/connection/types";
 
 /// A message with this body; `t` stands for the namespace of types, `s` for SOAP 1.1.
-fn body(text: &str) -> Body {
-    let text = format!(
+fn envelope(body: &str) -> String {
+    format!(
         "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' xmlns:t='{TYPES}'>\
-         <s:Body>{text}</s:Body></s:Envelope>"
-    );
-    read(text.as_bytes(), Limits::default()).unwrap().body
+         <s:Body>{body}</s:Body></s:Envelope>"
+    )
+}
+
+fn body(text: &str) -> Body {
+    read(envelope(text).as_bytes(), Limits::default()).unwrap().body
 }
 
 fn reservation(id: &str, schedule: &str, states: &str) -> String {
@@ -57,4 +65,47 @@ fn odd_states_hide_no_other_reservation() {
     let text: String = all.iter().map(|(states, _)| reservation("c", "", states)).collect();
     let seen: Vec<Seen> = summaries(&text).iter().map(|one| one.seen).collect();
     assert_eq!(seen, all.map(|(_, seen)| seen));
+}
+
+const EXCEPTION: &str =
+    "<nsaId>urn:them</nsaId><errorId>00203</errorId><text>no such connection</text>";
+
+#[test]
+fn faults_say_why_wherever_they_have_it() {
+    let said = "not so; urn:them: 00203 no such connection";
+    let text = "<faultcode>s:Server</faultcode><faultstring>not so</faultstring>";
+    let exception = format!("<t:serviceException>{EXCEPTION}</t:serviceException>");
+    let error = format!("<t:error><serviceException>{EXCEPTION}</serviceException></t:error>");
+    let faults = [
+        format!("<s:Fault>{text}<detail>{exception}</detail></s:Fault>"),
+        format!("<s:Fault>{text}<detail>{error}</detail></s:Fault>"),
+        format!("<f:Fault xmlns:f='{SOAP_12}'>{text}<detail>{exception}</detail></f:Fault>"),
+        format!(
+            "<f:Fault xmlns:f='{SOAP_12}'><f:Code><f:Value>f:Receiver</f:Value></f:Code>\
+             <f:Reason><f:Text xml:lang='en'>not so</f:Text></f:Reason>\
+             <f:Detail>{exception}</f:Detail></f:Fault>"
+        ),
+    ];
+    for fault in faults {
+        assert_eq!(body(&fault), Body::Fault(said.into()), "{fault}");
+    }
+}
+
+/// One that says no at once, with success, to whatever it is asked.
+#[tokio::test]
+async fn refusals_at_once_are_refusals() {
+    let error = format!("<t:error><serviceException>{EXCEPTION}</serviceException></t:error>");
+    let fault = format!("<f:Fault xmlns:f='{SOAP_12}'><faultstring>not so</faultstring></f:Fault>");
+    for (text, said) in [(error, "urn:them: 00203 no such connection"), (fault, "not so")] {
+        let text = envelope(&text);
+        let here = crate::plain::serve("text/xml", move |_| Some((200, text.clone())));
+        let mut settings = crate::nsi::settings(&Mock::start());
+        settings.provider_url = format!("http://{here}/");
+        let nsi = Nsi::start(settings, Arc::default()).await.unwrap();
+        let errors =
+            [nsi.provision(&Id("c".into())).await.unwrap_err(), nsi.list().await.unwrap_err()];
+        for error in errors {
+            assert_eq!(error.why, Why::Refused(said.into()));
+        }
+    }
 }
