@@ -8,7 +8,7 @@ use crate::nsi::desk::Desk;
 use crate::nsi::message::{self, End, Reserve};
 use crate::nsi::names::{TO_PROVIDER, TO_REQUESTER};
 use crate::nsi::proto as p;
-use crate::nsi::reply::{Body, Message, Notified, Odd, Summary, progress};
+use crate::nsi::reply::{Body, Message, Notified, Odd, Summary, end, progress};
 use crate::nsi::wire::{Ask, Sent};
 use crate::time::At;
 use bytes::Bytes;
@@ -232,21 +232,14 @@ fn summary(one: &p::QueryResult) -> Summary {
     let criteria = one.criteria.iter().max_by_key(|criteria| criteria.version);
     let capacity =
         criteria.and_then(|criteria| criteria.ptps.as_ref()).map_or(0, |ptps| ptps.capacity);
-    let end = criteria
-        .and_then(|criteria| criteria.schedule.as_ref())
-        .and_then(|schedule| schedule.end_time.as_ref());
-    // An end at the beginning of time, or far beyond any, is how some say none.
-    let end = end.filter(|end| end.seconds > 0 && end.seconds < 250_000_000_000);
-    let millis = |end: &p::Timestamp| {
-        let whole = u64::try_from(end.seconds).ok()?.checked_mul(1000)?;
-        whole.checked_add(u64::try_from(end.nanos / 1_000_000).ok()?).map(At)
-    };
+    let schedule = criteria.and_then(|criteria| criteria.schedule.as_ref());
+    let until = schedule.and_then(|schedule| schedule.end_time.as_ref());
     Summary {
         connection: one.connection_id.clone(),
         description: one.description.clone(),
         version: criteria.map_or(0, |criteria| criteria.version.into()),
         capacity: u64::try_from(capacity).unwrap_or(0),
-        until: end.and_then(millis),
+        until: until.and_then(|until| end(until.seconds, until.nanos)),
         seen: progress(
             name(&RESERVATION, states.reservation_state),
             provision,

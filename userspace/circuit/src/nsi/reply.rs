@@ -7,6 +7,11 @@ use crate::request::{Rate, read_label};
 use crate::time::At;
 use crate::xml::element::{Bad, Element, Limits, parse};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// An end so many seconds after 1970, in the year 9892, is none.
+const FAR_S: u64 = 250_000_000_000;
 
 /// A message that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -233,8 +238,8 @@ fn summary(element: &Element) -> Result<Summary, Odd> {
     })?;
     let schedule = criteria.and_then(|criteria| criteria.child("schedule"));
     let end = schedule.and_then(|schedule| schedule.child("endTime")).filter(|end| !end.is_nil());
-    let until =
-        end.map(|end| end.text.trim()).filter(|said| !said.is_empty()).map(time).transpose()?;
+    let said = end.map(|end| end.text.trim()).filter(|said| !said.is_empty());
+    let until = said.map(time).transpose()?.flatten();
     Ok(Summary {
         connection: text(element, "connectionId")?.to_owned(),
         description: element.text_of("description").unwrap_or_default().to_owned(),
@@ -249,10 +254,23 @@ fn summary(element: &Element) -> Result<Summary, Odd> {
     })
 }
 
-fn time(said: &str) -> Result<At, Odd> {
-    let odd = || Odd::Value { element: "endTime", said: said.to_owned() };
-    let stamp: Timestamp = said.parse().map_err(|_| odd())?;
-    Ok(At(u64::try_from(stamp.as_millisecond()).map_err(|_| odd())?))
+/// An end. Without a time zone it is taken for UTC, which the protocol has its times in; the last day
+/// of all has no instant in every zone.
+fn time(said: &str) -> Result<Option<At>, Odd> {
+    if let Ok(stamp) = said.parse::<Timestamp>() {
+        return Ok(end(stamp.as_second(), stamp.subsec_nanosecond()));
+    }
+    let odd = |_| Odd::Value { element: "endTime", said: said.to_owned() };
+    let civil: DateTime = said.strip_suffix('Z').unwrap_or(said).parse().map_err(odd)?;
+    let stamp = TimeZone::UTC.to_timestamp(civil).ok();
+    Ok(stamp.and_then(|stamp| end(stamp.as_second(), stamp.subsec_nanosecond())))
+}
+
+/// An end, of seconds and nanoseconds since 1970. At the beginning of time, or far beyond any, it is
+/// how some say that there is none.
+pub(crate) fn end(seconds: i64, nanos: i32) -> Option<At> {
+    let whole = u64::try_from(seconds).ok().filter(|whole| (1..FAR_S).contains(whole))?;
+    Some(At(whole * 1000 + u64::try_from(nanos / 1_000_000).ok()?))
 }
 
 fn seen(states: &Element, criteria: bool) -> Seen {

@@ -8,6 +8,7 @@ use telesteer_circuit::circuits::{Circuits, Id, Seen};
 use telesteer_circuit::error::Why;
 use telesteer_circuit::nsi::client::Nsi;
 use telesteer_circuit::nsi::reply::{Body, Summary, read};
+use telesteer_circuit::time::At;
 use telesteer_circuit::xml::element::Limits;
 
 const SOAP_12: &str = "http://www.w3.org/2003/05/soap-envelope";
@@ -65,6 +66,26 @@ fn odd_states_hide_no_other_reservation() {
     let text: String = all.iter().map(|(states, _)| reservation("c", "", states)).collect();
     let seen: Vec<Seen> = summaries(&text).iter().map(|one| one.seen).collect();
     assert_eq!(seen, all.map(|(_, seen)| seen));
+}
+
+#[test]
+fn ends_in_all_their_forms() {
+    let ends = [
+        ("", None),
+        ("<endTime xsi:nil='true' xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'/>", None),
+        ("<endTime/>", None),
+        ("<endTime>1970-01-01T00:00:00Z</endTime>", None),
+        ("<endTime>9999-12-31T23:59:59.999999Z</endTime>", None),
+        ("<endTime>9999-12-31T23:59:59.999999</endTime>", None),
+        ("<endTime>2026-03-01T10:00:00Z</endTime>", Some(1_772_359_200_000)),
+        ("<endTime> 2026-03-01T12:30:00.25+02:30 </endTime>", Some(1_772_359_200_250)),
+        ("<endTime>2026-03-01T10:00:00.000000</endTime>", Some(1_772_359_200_000)),
+    ];
+    for (end, until) in ends {
+        let schedule = format!("<schedule>{end}</schedule>");
+        let one = summaries(&reservation("c", &schedule, "")).remove(0);
+        assert_eq!(one.until, until.map(At), "{end}");
+    }
 }
 
 const EXCEPTION: &str =
