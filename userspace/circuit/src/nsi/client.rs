@@ -240,6 +240,7 @@ impl Nsi {
                         ero: &[],
                     },
                 )),
+                kept: None,
             },
         };
         let outcome = self.exchange(NAME, Ask::Reserve(&reserve)).await;
@@ -309,6 +310,7 @@ impl Nsi {
                 start: None,
                 end: until.map_or(End::Never, End::At),
                 service: None,
+                kept: Some(now.capacity),
             },
         };
         let outcome = self.exchange(NAME, Ask::Reserve(&reserve)).await;

@@ -182,11 +182,17 @@ fn reserve_request(header: Option<p::Header>, reserve: &Reserve<'_>) -> p::Reser
         End::Unsaid | End::Never => None,
         End::At(end) => Some(stamp(end)),
     };
+    let mbps = |capacity| i64::try_from(capacity).unwrap_or(i64::MAX);
     let (service_type, ptps) = match &criteria.service {
-        None => (String::new(), None),
+        // A change must say the capacity, or it is 0 afterwards, and nothing else of the service.
+        None => {
+            let kept =
+                |capacity| p::PointToPoint { capacity: mbps(capacity), ..Default::default() };
+            (String::new(), criteria.kept.map(kept))
+        }
         Some((kind, service)) => {
             let ptps = p::PointToPoint {
-                capacity: i64::try_from(service.capacity).unwrap_or(i64::MAX),
+                capacity: mbps(service.capacity),
                 directionality: i32::from(service.one_way),
                 symmetric_path: service.symmetric.unwrap_or(false),
                 source_stp: service.source.to_owned(),

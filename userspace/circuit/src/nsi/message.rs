@@ -41,6 +41,8 @@ pub struct Criteria<'a> {
     pub end: End,
     /// Service type and the service; none when only the schedule changes.
     pub service: Option<(&'a str, Service<'a>)>,
+    /// Mb/s that a change keeps, for gRPC: what is left out there is 0.
+    pub kept: Option<u64>,
 }
 
 /// A point-to-point service.

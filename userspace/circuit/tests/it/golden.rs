@@ -113,6 +113,7 @@ fn reserve_with_all_elements() {
                         ero: &ero,
                     },
                 )),
+                kept: None,
             },
         },
     );
@@ -163,6 +164,7 @@ fn reserve_with_what_must_be() {
                         ero: &[],
                     },
                 )),
+                kept: None,
             },
         },
     );
@@ -183,7 +185,7 @@ fn reserve_with_what_must_be() {
 #[test]
 fn a_change_says_only_what_changes() {
     let change = |end| {
-        let criteria = Criteria { version: 3, start: None, end, service: None };
+        let criteria = Criteria { version: 3, start: None, end, service: None, kept: Some(7) };
         let reserve_ =
             Reserve { connection: Some("c-1"), global: None, description: None, criteria };
         outline(&reserve(&header(REPLY_TO), &reserve_))

@@ -19,7 +19,7 @@ use telesteer_circuit::circuits::{Circuits, Held, Id, Notice, Seen};
 use telesteer_circuit::clock::now;
 use telesteer_circuit::nsi::client::{Nsi, Settings};
 use telesteer_circuit::request::{Best, Excess, Name, Pair, Rate, Request as Asked};
-use telesteer_circuit::time::Span;
+use telesteer_circuit::time::{At, Span};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A field: its number, and a number or bytes.
@@ -102,6 +102,8 @@ struct State {
     requests: Vec<(String, BTreeMap<u64, Value>)>,
     description: String,
     states: (u64, u64, u64, bool),
+    /// Version and end.
+    newest: (u64, u64),
     refuse: bool,
     acknowledged: u32,
 }
@@ -177,15 +179,28 @@ impl Mock {
                     [text(1, PROVIDER), text(4, "00101"), text(5, "PAYLOAD_ERROR")].concat();
                 (text(3, exception), "0")
             }
+            "Reserve" if !string(asked, 2).is_empty() => {
+                let criteria = inner(asked, 5);
+                let end = inner(&inner(&criteria, 2), 2).get(&1).cloned();
+                let (Some(Value::Number(version)), Some(Value::Number(end))) =
+                    (criteria.get(&1).cloned(), end)
+                else {
+                    return (Vec::new(), "3");
+                };
+                state.newest = (version, end);
+                (text(2, "c-1"), "0")
+            }
             "Reserve" => {
+                state.newest = (1, 1_900_000_000);
                 state.description = string(asked, 4);
                 state.states = (4, 0, 0, false);
                 (text(2, "c-1"), "0")
             }
             "QuerySummarySync" if state.description.is_empty() => (Vec::new(), "0"),
             "QuerySummarySync" => {
-                let end = text(2, number(1, 1_900_000_000));
-                let criteria = [number(1, 1), text(2, end), text(5, number(1, 100))].concat();
+                let (version, end) = state.newest;
+                let end = text(2, number(1, end));
+                let criteria = [number(1, version), text(2, end), text(5, number(1, 100))].concat();
                 let (reservation, provision, lifecycle, active) = state.states;
                 let status = number(1, u64::from(active));
                 let states = [
@@ -207,6 +222,7 @@ impl Mock {
             "Release" => (Vec::new(), "13"),
             _ => {
                 state.states = match name {
+                    "ReserveCommit" if state.states.1 == 2 => state.states,
                     "ReserveCommit" => (0, 0, 0, false),
                     "Provision" => (0, 2, 0, true),
                     _ => (0, 0, 4, false),
@@ -290,6 +306,10 @@ async fn a_whole_life_over_grpc() {
     }
     let one = nsi.list().await.unwrap().remove(0);
     assert_eq!((one.seen, one.rate, one.name), (Seen::Up, rate, Some(name.clone())));
+    let until = At(at.0 / 1000 * 1000).plus(7_200_000);
+    nsi.extend(&id, Some(until)).await.unwrap();
+    let one = nsi.list().await.unwrap().remove(0);
+    assert_eq!((one.seen, one.rate, one.until), (Seen::Up, rate, Some(until)));
     let refused = nsi.release(&id).await.unwrap_err().to_string();
     assert!(refused.ends_with("refused: gRPC status 13: as said"), "{refused}");
     nsi.terminate(&id).await.unwrap();
@@ -297,7 +317,14 @@ async fn a_whole_life_over_grpc() {
 
     let state = mock.state.lock().unwrap();
     assert!(state.acknowledged >= 4);
-    let (_, reserve) = state.requests.iter().rfind(|(name, _)| name == "Reserve").unwrap();
+    let mut reserves = state.requests.iter().rev().filter(|(name, _)| name == "Reserve");
+    // A change must say the capacity, or it is 0 afterwards, and must not say what cannot change.
+    let (_, change) = reserves.next().unwrap();
+    assert_eq!((string(change, 2), string(change, 4)), ("c-1".into(), String::new()));
+    let criteria = inner(change, 5);
+    assert_eq!((&criteria[&1], criteria.get(&3)), (&Value::Number(2), None));
+    assert_eq!(inner(&criteria, 4), BTreeMap::from([(1, Value::Number(100))]));
+    let (_, reserve) = reserves.next().unwrap();
     let header = inner(reserve, 1);
     assert_eq!(string(&header, 1), "application/vnd.ogf.nsi.cs.v2.provider+soap");
     assert_eq!((string(&header, 3), string(&header, 4)), (REQUESTER.into(), PROVIDER.into()));
