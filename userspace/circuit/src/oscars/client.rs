@@ -11,7 +11,9 @@ use crate::clock::now;
 use crate::counters::{Counters, count};
 use crate::error::{Error, Why};
 use crate::http::{Ask, Failed, ask};
-use crate::oscars::l2vpn::{Availability, Interval, L2vpn, Meta, Page, Qos, name, seconds};
+use crate::oscars::l2vpn::{
+    Availability, Interval, L2vpn, Meta, Page, Qos, bundles, name, seconds,
+};
 pub use crate::oscars::settings::{Port, Settings};
 use crate::request::{Rate, Request};
 use crate::time::At;
@@ -191,22 +193,10 @@ impl Oscars {
         if label.len() > 80 {
             return Err(refuse(format!("description: `{label}` is longer than 80 characters")));
         }
-        let bundles = if from.device == to.device {
-            json!([])
-        } else {
-            json!([{
-                "name": format!("{}---{}", from.device, to.device),
-                "a": from.device,
-                "z": to.device,
-                "protection": "LOOSE",
-                "constraints": { "include": [], "exclude": [] },
-                "lsps": [],
-            }])
-        };
         let mut rest = Map::new();
         let tech = json!({ "mode": "AUTOMATIC", "flavor": "VPLS", "mtu": self.settings.mtu, "macsec": false });
         rest.insert("tech".into(), tech);
-        rest.insert("bundles".into(), bundles);
+        rest.insert("bundles".into(), bundles(from, to));
         rest.insert("endpoints".into(), json!([from, to]));
         let end = request.span.until.unwrap_or_else(|| now().plus(NEVER_MS));
         Ok(L2vpn {

@@ -3,14 +3,17 @@
 //! it is, so that a changed one can be sent back.
 
 use crate::circuits::{Id, Remote, Seen};
+use crate::oscars::settings::Port;
 use crate::request::{Excess, Rate, read_label};
 use crate::time::At;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// Letters and digits of names.
+/// Digits and letters of names.
 pub const ALPHABET: &[u8; 22] = b"234679CDFGHJKMNPRTWXYZ";
+/// So many of them are digits.
+const DIGITS: usize = 6;
 
 /// A circuit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -173,9 +176,45 @@ pub fn seconds(at: At) -> f64 {
     at.0 as f64 / 1000.0
 }
 
-/// A name for a circuit, the same each time.
+/// A name for a circuit, the same each time. A server takes none that begins with a digit.
 pub fn name(of: &str, salt: u8) -> String {
     let digest = Sha256::new().chain_update(of).chain_update([salt]).finalize();
-    let letter = |byte: &u8| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
-    digest.iter().take(4).map(letter).collect()
+    let letter = |(at, byte): (usize, &u8)| {
+        let from = if at == 0 { &ALPHABET[DIGITS..] } else { &ALPHABET[..] };
+        char::from(from[usize::from(*byte) % from.len()])
+    };
+    digest.iter().take(4).enumerate().map(letter).collect()
+}
+
+/// Paths between the devices of two ports. The server makes nothing of a bundle without a primary
+/// path, and finds one itself if that is empty.
+pub fn bundles(from: &Port, to: &Port) -> Value {
+    if from.device == to.device {
+        return json!([]);
+    }
+    json!([{
+        "name": format!("{}---{}", from.device, to.device),
+        "a": from.device,
+        "z": to.device,
+        "protection": "LOOSE",
+        "constraints": { "include": [], "exclude": [] },
+        "lsps": [{ "role": "PRIMARY", "path": [] }],
+    }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_begin_with_a_letter() {
+        for of in 0..200 {
+            let name = name(&format!("a>b@{of}"), 0);
+            assert!(
+                name.len() == 4 && name.starts_with(|c: char| c.is_ascii_uppercase()),
+                "{name}"
+            );
+            assert!(name.bytes().all(|byte| ALPHABET.contains(&byte)), "{name}");
+        }
+    }
 }

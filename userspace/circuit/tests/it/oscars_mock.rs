@@ -155,7 +155,8 @@ fn complaint(body: &Value) -> Option<String> {
         (there != names).then(|| format!("{there:?} are not {names:?}"))
     };
     let name = body["name"].as_str().unwrap_or_default();
-    if name.len() != 4 || !name.chars().all(|c| "234679CDFGHJKMNPRTWXYZ".contains(c)) {
+    let letters = name.chars().all(|c| "234679CDFGHJKMNPRTWXYZ".contains(c));
+    if name.len() != 4 || !letters || name.starts_with(|c: char| c.is_ascii_digit()) {
         return Some(format!("name {name}"));
     }
     expect(body, &["bundles", "endpoints", "meta", "name", "qos", "schedule", "tech"])
@@ -168,4 +169,10 @@ fn complaint(body: &Value) -> Option<String> {
             expect(&body["bundles"][0], &["a", "constraints", "lsps", "name", "protection", "z"])
         })
         .or_else(|| expect(&body["bundles"][0]["constraints"], &["exclude", "include"]))
+        .or_else(|| {
+            // Without one there is no path between the two.
+            let primary = |one: &Value| one["role"] == "PRIMARY" && one["path"].is_array();
+            let lsps = body["bundles"][0]["lsps"].as_array();
+            (!lsps.is_some_and(|lsps| lsps.iter().any(primary))).then(|| "lsps".to_owned())
+        })
 }
