@@ -12,7 +12,7 @@ use crate::counters::{Counters, count};
 use crate::error::{Error, Why};
 use crate::http::{Ask, Failed, ask};
 use crate::oscars::l2vpn::{
-    Availability, Interval, L2vpn, Meta, Page, Qos, bundles, name, seconds,
+    Availability, Interval, L2vpn, Meta, Page, Qos, bundles, ending, name, never, seconds,
 };
 pub use crate::oscars::settings::{Port, Settings};
 use crate::request::{Rate, Request};
@@ -32,10 +32,6 @@ const PAGES: usize = 100;
 const NAMES: u8 = 8;
 /// Bound of an answer.
 const BYTES: usize = 8 << 20;
-/// What has no end gets one so far away: ten years.
-const NEVER_MS: u64 = 10 * 365 * 86_400_000;
-/// An end further away than this is none.
-const FAR_MS: u64 = 5 * 365 * 86_400_000;
 const JSON: &str = "application/json";
 
 /// The provider.
@@ -198,11 +194,13 @@ impl Oscars {
         rest.insert("tech".into(), tech);
         rest.insert("bundles".into(), bundles(from, to));
         rest.insert("endpoints".into(), json!([from, to]));
-        let end = request.span.until.unwrap_or_else(|| now().plus(NEVER_MS));
+        // One that was asked for long ago begins now: a server refuses what began before.
+        let begin = request.span.from.max(now());
+        let ending = seconds(ending(request.span.until, begin, self.settings.shortest_ms));
         Ok(L2vpn {
             name: String::new(),
             meta: Meta { description: Some(label), ..Meta::default() },
-            schedule: Interval { beginning: seconds(request.span.from), ending: seconds(end) },
+            schedule: Interval { beginning: seconds(begin), ending },
             status: None,
             qos: Qos::of(request.rate),
             rest,
@@ -220,7 +218,7 @@ impl Oscars {
     async fn extend(&self, id: &Id, until: Option<At>) -> Result<(), Error> {
         const REQUEST: &str = "PUT /protected/l2vpn/replace";
         let mut there = self.must_get(id).await?;
-        there.schedule.ending = seconds(until.unwrap_or_else(|| now().plus(NEVER_MS)));
+        there.schedule.ending = seconds(ending(until, now(), self.settings.shortest_ms));
         let body = self.body(REQUEST, &id.0, &there)?;
         let answer =
             self.send(REQUEST, &id.0, Method::PUT, "/protected/l2vpn/replace", Some(body)).await?;
@@ -244,7 +242,7 @@ impl Oscars {
 
     async fn list(&self) -> Result<Vec<Remote>, Error> {
         const REQUEST: &str = "POST /api/l2vpn/list";
-        let never = now().plus(FAR_MS);
+        let never = never(now());
         let mut all: Vec<Remote> = Vec::new();
         for page in 1..=PAGES {
             let filter = json!({ "page": page, "sizePerPage": PAGE });

@@ -15,6 +15,13 @@ pub const ALPHABET: &[u8; 22] = b"234679CDFGHJKMNPRTWXYZ";
 /// So many of them are digits.
 const DIGITS: usize = 6;
 
+/// What has no end gets one so far away: ten years.
+const NEVER_MS: u64 = 10 * 365 * 86_400_000;
+/// An end further away than this is none.
+const FAR_MS: u64 = 5 * 365 * 86_400_000;
+/// The last end: a server counts seconds in 32 bits, and tells none beyond the beginning of 2038.
+const LAST: At = At(2_145_830_400_000);
+
 /// A circuit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -144,7 +151,7 @@ impl L2vpn {
         }
     }
 
-    /// As what providers of circuits have in common; an end beyond `never` is none.
+    /// As what providers of circuits have in common; an end at `never` or later is none.
     pub fn remote(&self, never: At) -> Remote {
         let label =
             read_label(self.meta.description.as_deref().unwrap_or_default(), self.qos.bandwidth);
@@ -176,6 +183,17 @@ pub fn seconds(at: At) -> f64 {
     at.0 as f64 / 1000.0
 }
 
+/// The end to ask for: so long after its beginning, or after now, at least, and no later than a
+/// server can count.
+pub fn ending(until: Option<At>, from: At, shortest_ms: u64) -> At {
+    until.unwrap_or(from.plus(NEVER_MS)).max(from.plus(shortest_ms)).min(LAST)
+}
+
+/// From here on an end is none.
+pub fn never(now: At) -> At {
+    now.plus(FAR_MS).min(LAST)
+}
+
 /// A name for a circuit, the same each time. A server takes none that begins with a digit.
 pub fn name(of: &str, salt: u8) -> String {
     let digest = Sha256::new().chain_update(of).chain_update([salt]).finalize();
@@ -205,6 +223,18 @@ pub fn bundles(from: &Port, to: &Port) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ends_that_a_server_takes() {
+        let now = At(1_790_000_000_000);
+        assert_eq!(ending(Some(now.plus(600_000)), now, 960_000), now.plus(960_000));
+        assert_eq!(ending(Some(now.plus(1_000_000)), now, 960_000), now.plus(1_000_000));
+        assert!(ending(None, now, 0) >= never(now));
+        let late = At(2_000_000_000_000);
+        for end in [ending(None, late, 0), ending(Some(late.plus(NEVER_MS)), late, 0)] {
+            assert!(end >= never(late) && i32::try_from(end.0 / 1000).is_ok(), "{end}");
+        }
+    }
 
     #[test]
     fn names_begin_with_a_letter() {

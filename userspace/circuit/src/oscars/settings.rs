@@ -30,6 +30,10 @@ pub struct Settings {
     pub authorization: Option<String>,
     /// Ports of routers.
     pub ports: BTreeMap<String, Port>,
+    /// A circuit that would end sooner than this ends then. A server refuses less than 15 minutes,
+    /// counted from half a minute from now, when a circuit is made and when its end is moved.
+    #[serde(default = "sixteen")]
+    pub shortest_ms: u64,
     /// Bytes of a packet.
     #[serde(default = "jumbo")]
     pub mtu: u32,
@@ -43,6 +47,10 @@ pub struct Settings {
 
 fn jumbo() -> u32 {
     9000
+}
+
+fn sixteen() -> u64 {
+    960_000
 }
 
 fn minute() -> u64 {

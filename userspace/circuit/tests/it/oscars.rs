@@ -27,6 +27,7 @@ fn settings(mock: &Mock) -> Settings {
         url: mock.url.clone(),
         authorization: Some(TOKEN.into()),
         ports: (0..4).map(|n| (format!("r{n}"), port(n))).collect::<BTreeMap<_, _>>(),
+        shortest_ms: 960_000,
         mtu: 9000,
         wait_ms: 1000,
         poll_ms: 0,
@@ -116,6 +117,19 @@ async fn unlimited_has_no_end_and_no_promise() {
     let all = oscars.list().await.unwrap();
     assert_eq!((all[0].rate, all[0].until), (Rate::Unlimited, None));
     assert!(!mock.log().iter().any(|line| line.contains("availability")));
+}
+
+#[tokio::test]
+async fn leases_shorter_than_the_server_takes() {
+    let mock = Mock::start();
+    let oscars = oscars(&mock);
+    let mut asked = request(RATE, Some(now().plus(600_000)));
+    // It has waited for a server that was not there.
+    asked.span.from = At(asked.span.from.0 - 600_000);
+    let Held { id, .. } = oscars.reserve(&asked).await.unwrap();
+    mock.set(&id.0, json!({"phase": "RESERVED", "state": "ACTIVE", "deploymentState": "DEPLOYED"}));
+    oscars.extend(&id, Some(now().plus(600_000))).await.unwrap();
+    assert!(oscars.list().await.unwrap()[0].until > Some(now().plus(900_000)));
 }
 
 #[tokio::test]

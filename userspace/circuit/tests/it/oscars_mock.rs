@@ -108,7 +108,7 @@ impl Mock {
                 ok(&json!({"page": page, "sizePerPage": size, "totalSize": 0, "l2vpns": part}))
             }
             ("POST", "/protected/l2vpn/new") => {
-                if let Some(why) = complaint(&body) {
+                if let Some(why) = complaint(&body).or_else(|| span_complaint(&body, true)) {
                     return not(400, &why);
                 }
                 let name = body["name"].as_str().unwrap().to_owned();
@@ -131,6 +131,9 @@ impl Mock {
                         return not(400, part);
                     }
                 }
+                if let Some(why) = span_complaint(&body, false) {
+                    return not(400, &why);
+                }
                 there["schedule"] = body["schedule"].clone();
                 ok(there)
             }
@@ -146,6 +149,21 @@ impl Mock {
             _ => not(404, "no such path"),
         }
     }
+}
+
+/// What is wrong with when it is to be; a begun one may have begun long ago.
+fn span_complaint(body: &Value, new: bool) -> Option<String> {
+    let said = |what: &str| body["schedule"][what].as_f64().unwrap_or_default();
+    let now = telesteer_circuit::clock::now().0 as f64 / 1000.0;
+    let (beginning, ending) = (said("beginning"), said("ending"));
+    if new && beginning < now - 300.0 {
+        return Some("begin time is more than 5 minutes in the past".to_owned());
+    }
+    if ending >= f64::from(i32::MAX) {
+        return Some("more seconds than it counts".to_owned());
+    }
+    let short = ending < beginning.max(now + 30.0) + 900.0;
+    short.then(|| "duration is too short (less than 15 min)".to_owned())
 }
 
 /// What is wrong with a new circuit.
