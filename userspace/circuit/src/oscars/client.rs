@@ -245,7 +245,8 @@ impl Oscars {
         let never = never(now());
         let mut all: Vec<Remote> = Vec::new();
         for page in 1..=PAGES {
-            let filter = json!({ "page": page, "sizePerPage": PAGE });
+            // Those given back are kept there for ever.
+            let filter = json!({ "phase": "RESERVED", "page": page, "sizePerPage": PAGE });
             let body = self.body(REQUEST, "all", &filter)?;
             let answer =
                 self.send(REQUEST, "all", Method::POST, "/api/l2vpn/list", Some(body)).await?;

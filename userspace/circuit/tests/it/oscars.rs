@@ -173,7 +173,13 @@ async fn lists_have_pages() {
     for n in 0..250 {
         mock.plant(&format!("X{n:03}"), "Point to point");
     }
+    for n in 0..250 {
+        let name = format!("Y{n:03}");
+        mock.plant(&name, "Point to point");
+        mock.set(&name, json!({"phase": "ARCHIVED", "state": "FINISHED"}));
+    }
     assert_eq!(oscars(&mock).list().await.unwrap().len(), 250);
+    assert_eq!(mock.log().len(), 3, "no page of what was given back");
 }
 
 #[tokio::test]

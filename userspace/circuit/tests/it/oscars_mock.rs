@@ -103,8 +103,11 @@ impl Mock {
                 let (page, size) =
                     (body["page"].as_u64().unwrap(), body["sizePerPage"].as_u64().unwrap());
                 let (page, size) = (usize::try_from(page).unwrap(), usize::try_from(size).unwrap());
-                let part: Vec<&Value> =
-                    state.circuits.values().skip((page - 1) * size).take(size).collect();
+                let phase = body["phase"].as_str().filter(|phase| *phase != "ANY");
+                let all = state.circuits.values();
+                let all =
+                    all.filter(|one| phase.is_none_or(|phase| one["status"]["phase"] == phase));
+                let part: Vec<&Value> = all.skip((page - 1) * size).take(size).collect();
                 ok(&json!({"page": page, "sizePerPage": size, "totalSize": 0, "l2vpns": part}))
             }
             ("POST", "/protected/l2vpn/new") => {
