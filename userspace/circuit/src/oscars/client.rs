@@ -33,6 +33,7 @@ const NAMES: u8 = 8;
 /// Bound of an answer.
 const BYTES: usize = 8 << 20;
 const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
 
 /// The provider.
 #[derive(Debug)]
@@ -54,8 +55,9 @@ impl Oscars {
         key: &str,
         method: Method,
         path: &str,
-        body: Option<Vec<u8>>,
+        body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<(StatusCode, Vec<u8>), Error> {
+        let (kind, body) = body.map_or((None, Vec::new()), |(kind, body)| (Some(kind), body));
         count(&self.counters.requests);
         let url = format!("{}{path}", self.settings.url.trim_end_matches('/'));
         let token = self.settings.authorization.clone();
@@ -63,8 +65,8 @@ impl Oscars {
             method,
             url: &url,
             headers: token.map(|token| ("authorization", token)).into_iter().collect(),
-            kind: body.is_some().then_some(JSON),
-            body: body.unwrap_or_default(),
+            kind,
+            body,
             wait: Duration::from_millis(self.settings.wait_ms),
             most: BYTES,
         });
@@ -76,6 +78,24 @@ impl Oscars {
             Err(Failed::Broken(said)) => Err(self.error(request, key, Why::Garbled(said))),
             Err(Failed::Late(ms)) => Err(self.error(request, key, Why::Silent(ms))),
         }
+    }
+
+    /// Makes a circuit or changes it. Not every release has that where users must say who they are.
+    async fn change(
+        &self,
+        request: &'static str,
+        key: &str,
+        method: Method,
+        what: &str,
+        l2vpn: &L2vpn,
+    ) -> Result<(StatusCode, Vec<u8>), Error> {
+        let body = self.body(request, key, l2vpn)?;
+        let path = format!("/protected/l2vpn/{what}");
+        let answer = self.send(request, key, method.clone(), &path, Some(body.clone())).await?;
+        if !absent(answer.0) {
+            return Ok(answer);
+        }
+        self.send(request, key, method, &format!("/api/l2vpn/{what}"), Some(body)).await
     }
 
     fn error(&self, request: &'static str, key: impl ToString, why: Why) -> Error {
@@ -106,8 +126,9 @@ impl Oscars {
         request: &'static str,
         key: &str,
         value: &impl Serialize,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<(&'static str, Vec<u8>), Error> {
         serde_json::to_vec(value)
+            .map(|body| (JSON, body))
             .map_err(|error| self.error(request, key, Why::Refused(error.to_string())))
     }
 
@@ -167,9 +188,7 @@ impl Oscars {
                 return Err(self.error(ASKED, key, Why::Refused(said)));
             }
         }
-        let body = self.body(REQUEST, key, &wanted)?;
-        let answer =
-            self.send(REQUEST, key, Method::POST, "/protected/l2vpn/new", Some(body)).await?;
+        let answer = self.change(REQUEST, key, Method::POST, "new", &wanted).await?;
         let made: L2vpn = self.take(REQUEST, key, answer)?;
         Ok(Held { id: Id(made.name), until: None })
     }
@@ -219,16 +238,20 @@ impl Oscars {
         const REQUEST: &str = "PUT /protected/l2vpn/replace";
         let mut there = self.must_get(id).await?;
         there.schedule.ending = seconds(ending(until, now(), self.settings.shortest_ms));
-        let body = self.body(REQUEST, &id.0, &there)?;
-        let answer =
-            self.send(REQUEST, &id.0, Method::PUT, "/protected/l2vpn/replace", Some(body)).await?;
+        let answer = self.change(REQUEST, &id.0, Method::PUT, "replace", &there).await?;
         self.take::<Value>(REQUEST, &id.0, answer).map(drop)
     }
 
     async fn terminate(&self, id: &Id) -> Result<(), Error> {
         const REQUEST: &str = "DELETE /protected/l2vpn/release";
         let path = format!("/protected/l2vpn/release/{}", id.0);
-        let (status, body) = self.send(REQUEST, &id.0, Method::DELETE, &path, None).await?;
+        let (mut status, mut body) = self.send(REQUEST, &id.0, Method::DELETE, &path, None).await?;
+        if absent(status) {
+            // Not every release has it. All have the one of the user interface, which takes a bare name.
+            let name = (TEXT, id.0.clone().into_bytes());
+            let path = "/protected/conn/release";
+            (status, body) = self.send(REQUEST, &id.0, Method::POST, path, Some(name)).await?;
+        }
         if status.is_success() {
             return Ok(());
         }
@@ -342,6 +365,11 @@ impl Circuits for Oscars {
     fn notices(&self) -> Answer<'_, Vec<(Id, Notice)>> {
         Box::pin(self.notices())
     }
+}
+
+/// Whether it says that there is no such path, or none for this method.
+fn absent(status: StatusCode) -> bool {
+    status == StatusCode::NOT_FOUND || status == StatusCode::METHOD_NOT_ALLOWED
 }
 
 fn said(status: StatusCode, body: &[u8]) -> String {

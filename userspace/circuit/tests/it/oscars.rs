@@ -120,6 +120,20 @@ async fn unlimited_has_no_end_and_no_promise() {
 }
 
 #[tokio::test]
+async fn paths_of_another_release() {
+    let mock = Mock::start();
+    mock.other_release();
+    let oscars = oscars(&mock);
+    let Held { id, .. } = oscars.reserve(&request(RATE, None)).await.unwrap();
+    let until = now().plus(7_200_000);
+    oscars.extend(&id, Some(until)).await.unwrap();
+    assert_eq!(oscars.list().await.unwrap()[0].until, Some(until));
+    oscars.terminate(&id).await.unwrap();
+    oscars.terminate(&id).await.unwrap();
+    assert_eq!(mock.circuits().len(), 0);
+}
+
+#[tokio::test]
 async fn leases_shorter_than_the_server_takes() {
     let mock = Mock::start();
     let oscars = oscars(&mock);

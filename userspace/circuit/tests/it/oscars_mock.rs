@@ -14,6 +14,8 @@ struct State {
     log: Vec<String>,
     /// `new` is done, but not answered.
     mute: bool,
+    /// It has the paths of another release.
+    other: bool,
 }
 
 /// The server.
@@ -61,6 +63,10 @@ impl Mock {
         self.lock().mute = mute;
     }
 
+    pub(crate) fn other_release(&self) {
+        self.lock().other = true;
+    }
+
     /// Has a circuit deployed, or whatever else.
     pub(crate) fn set(&self, name: &str, status: Value) {
         self.lock().circuits.get_mut(name).unwrap()["status"] = status;
@@ -89,8 +95,22 @@ impl Mock {
             return not(401, "Unauthorized");
         }
         let body: Value = serde_json::from_str(&asked.body).unwrap_or(Value::Null);
-        let last = asked.path.rsplit('/').next().unwrap_or_default().to_owned();
-        match (asked.method.as_str(), asked.path.as_str()) {
+        let (mut method, mut path) = (asked.method.as_str(), asked.path.clone());
+        if state.other {
+            match (method, path.as_str()) {
+                (_, path) if path.starts_with("/protected/l2vpn/") => return not(405, "method"),
+                (_, "/api/l2vpn/new" | "/api/l2vpn/replace") => {
+                    path = path.replace("/api/", "/protected/");
+                }
+                ("POST", "/protected/conn/release") => {
+                    path = format!("/protected/l2vpn/release/{}", asked.body);
+                    method = "DELETE";
+                }
+                _ => {}
+            }
+        }
+        let last = path.rsplit('/').next().unwrap_or_default().to_owned();
+        match (method, path.as_str()) {
             ("GET", path) if path.starts_with("/api/l2vpn/get/") => match state.circuits.get(&last)
             {
                 Some(one) => ok(one),
