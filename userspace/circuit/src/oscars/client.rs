@@ -216,9 +216,13 @@ impl Oscars {
         // One that was asked for long ago begins now: a server refuses what began before.
         let begin = request.span.from.max(now());
         let ending = seconds(ending(request.span.until, begin, self.settings.shortest_ms));
+        let mut meta = Meta { description: Some(label), ..Meta::default() };
+        if !self.settings.projects.is_empty() {
+            meta.rest.insert("projectIds".into(), json!(self.settings.projects));
+        }
         Ok(L2vpn {
             name: String::new(),
-            meta: Meta { description: Some(label), ..Meta::default() },
+            meta,
             schedule: Interval { beginning: seconds(begin), ending },
             status: None,
             qos: Qos::of(request.rate),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub struct Port {
     /// Name of the device.
     pub device: String,
-    /// Name of its port.
+    /// Name of its port, as the server has it: `DEVICE:PORT`.
     pub port: String,
     /// VLAN, for tagged ports.
     #[serde(default)]
@@ -30,6 +30,9 @@ pub struct Settings {
     pub authorization: Option<String>,
     /// Ports of routers.
     pub ports: BTreeMap<String, Port>,
+    /// Projects that circuits are for, where the server wants one.
+    #[serde(default)]
+    pub projects: Vec<String>,
     /// A circuit that would end sooner than this ends then. A server refuses less than 15 minutes,
     /// counted from half a minute from now, when a circuit is made and when its end is moved.
     #[serde(default = "sixteen")]

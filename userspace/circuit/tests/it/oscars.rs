@@ -19,7 +19,7 @@ use telesteer_circuit::time::{At, Span};
 fn settings(mock: &Mock) -> Settings {
     let port = |n: u16| Port {
         device: format!("r{n}-cr6"),
-        port: "1/1/c9/1".into(),
+        port: format!("r{n}-cr6:1/1/c9/1"),
         vlan: 100 + n,
         tagged: true,
     };
@@ -27,6 +27,7 @@ fn settings(mock: &Mock) -> Settings {
         url: mock.url.clone(),
         authorization: Some(TOKEN.into()),
         ports: (0..4).map(|n| (format!("r{n}"), port(n))).collect::<BTreeMap<_, _>>(),
+        projects: Vec::new(),
         shortest_ms: 960_000,
         mtu: 9000,
         wait_ms: 1000,
@@ -68,8 +69,8 @@ async fn a_whole_life() {
     assert_eq!(there["schedule"]["ending"].as_f64(), Some(at.plus(3_600_000).0 as f64 / 1000.0));
     assert_eq!(
         there["endpoints"],
-        json!([{"device": "r0-cr6", "port": "1/1/c9/1", "vlan": 100, "tagged": true},
-               {"device": "r1-cr6", "port": "1/1/c9/1", "vlan": 101, "tagged": true}])
+        json!([{"device": "r0-cr6", "port": "r0-cr6:1/1/c9/1", "vlan": 100, "tagged": true},
+               {"device": "r1-cr6", "port": "r1-cr6:1/1/c9/1", "vlan": 101, "tagged": true}])
     );
     assert_eq!(
         (&there["bundles"][0]["a"], &there["bundles"][0]["z"]),
@@ -131,6 +132,19 @@ async fn paths_of_another_release() {
     oscars.terminate(&id).await.unwrap();
     oscars.terminate(&id).await.unwrap();
     assert_eq!(mock.circuits().len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_project() {
+    let mock = Mock::start();
+    mock.want_project();
+    let asked = request(RATE, None);
+    let error = oscars(&mock).reserve(&asked).await.unwrap_err();
+    assert!(error.to_string().contains("No project IDs provided"), "{error}");
+    let settings = Settings { projects: vec!["p-1".into()], ..settings(&mock) };
+    let oscars = Oscars::new(settings, Arc::default());
+    let Held { id, .. } = oscars.reserve(&asked).await.unwrap();
+    assert_eq!(mock.circuits()[&id.0]["meta"]["projectIds"], json!(["p-1"]));
 }
 
 #[tokio::test]

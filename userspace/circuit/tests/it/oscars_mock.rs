@@ -16,6 +16,8 @@ struct State {
     mute: bool,
     /// It has the paths of another release.
     other: bool,
+    /// It makes no circuit without a project.
+    project: bool,
 }
 
 /// The server.
@@ -61,6 +63,10 @@ impl Mock {
 
     pub(crate) fn mute(&self, mute: bool) {
         self.lock().mute = mute;
+    }
+
+    pub(crate) fn want_project(&self) {
+        self.lock().project = true;
     }
 
     pub(crate) fn other_release(&self) {
@@ -134,6 +140,10 @@ impl Mock {
                 if let Some(why) = complaint(&body).or_else(|| span_complaint(&body, true)) {
                     return not(400, &why);
                 }
+                let projects = body["meta"]["projectIds"].as_array();
+                if state.project && projects.is_none_or(Vec::is_empty) {
+                    return not(400, "No project IDs provided");
+                }
                 let name = body["name"].as_str().unwrap().to_owned();
                 if state.circuits.contains_key(&name) {
                     return not(500, "duplicate");
@@ -204,7 +214,17 @@ fn complaint(body: &Value) -> Option<String> {
         .or_else(|| expect(&body["schedule"], &["beginning", "ending"]))
         .or_else(|| expect(&body["qos"], &["bandwidth", "excessAction", "mode"]))
         .or_else(|| expect(&body["tech"], &["flavor", "macsec", "mode", "mtu"]))
-        .or_else(|| expect(&body["meta"], &["description", "username"]))
+        .or_else(|| {
+            let with_project = fields(&body["meta"]) == ["description", "projectIds", "username"];
+            (!with_project).then(|| expect(&body["meta"], &["description", "username"]))?
+        })
+        .or_else(|| {
+            // A port is called so that its name says the device.
+            let end = &body["endpoints"][0];
+            let of = format!("{}:", end["device"].as_str().unwrap_or_default());
+            let port = end["port"].as_str().unwrap_or_default();
+            (!port.starts_with(&of)).then(|| format!("{port} not in topology"))
+        })
         .or_else(|| expect(&body["endpoints"][0], &["device", "port", "tagged", "vlan"]))
         .or_else(|| {
             expect(&body["bundles"][0], &["a", "constraints", "lsps", "name", "protection", "z"])
