@@ -256,7 +256,9 @@ impl Book {
             }
             let key = entry.key();
             let wanted = self.wants.get(&key).is_some_and(|want| want.wanted(now, &manner));
-            let over = entry.life.span().until.is_some_and(|until| until <= now);
+            // Packets need time to be steered away while there is still something under them.
+            let end = now.plus(manner.margin_ms());
+            let over = entry.life.span().until.is_some_and(|until| until <= end);
             if entry.leaving.is_none() && (!wanted || over || entry.life.state() == State::Failed) {
                 entry.leaving = Some(now);
             }

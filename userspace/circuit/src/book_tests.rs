@@ -97,6 +97,50 @@ fn online_is_extended_while_flows_live() {
     );
 }
 
+/// Its provider takes it down at its end, whoever still sends packets into it.
+#[test]
+fn what_cannot_be_extended_is_left_before_its_end() {
+    let manner = Manner::default();
+    let mut book = Book::new(manner);
+    book.flow(unlimited(1), 7).unwrap();
+    obey(&mut book, At(0));
+    let entry = book.usable(&unlimited(1)).unwrap().clone();
+    let (name, end) = (entry.request.name, entry.life.span().until.unwrap());
+    book.steer(&name, true);
+    let mut now = At(0);
+    let mut asked = 0;
+    while now.plus(manner.withdraw_ms + 1000) < end {
+        now = now.plus(1000);
+        for action in book.actions(now) {
+            assert_eq!(action.call, Call::Extend);
+            asked += 1;
+            book.hear(&name, Event::Refused("no".into()), now);
+        }
+        assert!(book.usable(&unlimited(1)).is_some());
+    }
+    assert!(asked > 10);
+    now = now.plus(1000);
+    assert_eq!(calls(&obey(&mut book, now)), UP, "another one first");
+    assert_ne!(book.usable(&unlimited(1)).unwrap().request.name, name);
+    book.steer(&name, false);
+    now = now.plus(1000);
+    assert_eq!(calls(&obey(&mut book, now)), [Call::Release, Call::Terminate]);
+    assert!(now < end && book.lost().under_traffic == 0);
+}
+
+#[test]
+fn a_lease_shorter_than_the_withdrawal_is_still_extended() {
+    let manner = Manner { lease_ms: 3000, retry_ms: 100, withdraw_ms: 60_000, ..Manner::default() };
+    let mut book = Book::new(manner);
+    book.flow(unlimited(1), 7).unwrap();
+    obey(&mut book, At(0));
+    let name = book.usable(&unlimited(1)).unwrap().request.name.clone();
+    for now in (1600..60_000).step_by(500) {
+        obey(&mut book, At(now));
+        assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, name);
+    }
+}
+
 #[test]
 fn offline_and_online_share_a_circuit() {
     let mut book = Book::new(Manner::default());

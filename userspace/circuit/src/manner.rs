@@ -15,7 +15,8 @@ pub struct Manner {
     pub lease_ms: u64,
     /// How long an online circuit stays after its last flow.
     pub linger_ms: u64,
-    /// How long a circuit waits for packets to be steered away before it is taken down all the same.
+    /// How long a circuit waits for packets to be steered away before it is taken down all the same;
+    /// so long before its end it is left, if it was not extended.
     pub withdraw_ms: u64,
     /// Attempts to set one up, or to give one back.
     pub attempts: u32,
@@ -29,6 +30,14 @@ pub struct Manner {
     pub best: Best,
     /// Away from the path that IP routing takes.
     pub off_ip_path: bool,
+}
+
+impl Manner {
+    /// How long before its end a circuit that was not extended is left. Less than the time in which
+    /// extensions are tried, however short the lease is.
+    pub fn margin_ms(&self) -> u64 {
+        self.withdraw_ms.min(self.lease_ms / 4)
+    }
 }
 
 impl Default for Manner {
