@@ -349,11 +349,15 @@ impl Book {
         }
     }
 
-    /// Circuits that could not be given back in the last attempt are tried again.
+    /// What was given up after its last attempt is tried again: circuits that could not be given back,
+    /// and those wanted that did not come up.
     pub fn retry_stuck(&mut self) {
-        for entry in self.entries.values_mut() {
-            if entry.failures >= self.manner.attempts {
-                (entry.failures, entry.not_before) = (0, None);
+        let attempts = self.manner.attempts;
+        let entries = self.entries.values_mut().map(|one| (&mut one.failures, &mut one.not_before));
+        let wants = self.wants.values_mut().map(|one| (&mut one.failures, &mut one.not_before));
+        for (failures, not_before) in entries.chain(wants) {
+            if *failures >= attempts {
+                (*failures, *not_before) = (0, None);
             }
         }
     }

@@ -205,6 +205,29 @@ fn attempts_are_bounded_and_what_may_be_left_is_given_back() {
 }
 
 #[test]
+fn a_flow_that_lives_on_gets_its_circuit_when_the_provider_is_back() {
+    let manner = Manner::default();
+    let mut book = Book::new(manner);
+    book.flow(unlimited(1), 7).unwrap();
+    let mut now = At(0);
+    for _ in 0..1000 {
+        now = now.plus(1000);
+        for action in book.actions(now) {
+            let event = match action.call {
+                Call::Terminate => Event::Terminated,
+                _ => Event::Refused("no".into()),
+            };
+            book.hear(&action.request.name, event, now);
+        }
+    }
+    assert_eq!(book.lost().given_up, 1);
+    book.flow(unlimited(1), 7).unwrap();
+    assert_eq!(calls(&obey(&mut book, now)), [], "it is the flow that was given up");
+    book.retry_stuck();
+    assert_eq!(calls(&obey(&mut book, now)), UP);
+}
+
+#[test]
 fn what_cannot_be_given_back_is_kept_in_mind() {
     let manner = Manner::default();
     let mut book = Book::new(manner);

@@ -20,7 +20,7 @@ use telesteer_circuit::request::Name;
 pub type Steps = Vec<(Name, Step, String)>;
 
 /// What was given up is tried again so often.
-const AGAIN: Duration = Duration::from_secs(900);
+const AGAIN: Duration = Duration::from_secs(300);
 
 /// The driver, and what was told of it.
 pub(super) struct Desk {
