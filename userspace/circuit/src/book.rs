@@ -121,6 +121,12 @@ impl Book {
         }
     }
 
+    /// Whether a flow more would be counted there, of so many that live.
+    pub fn lacks(&self, key: &Key, flows: usize) -> bool {
+        let want = self.wants.get(&key.canonical());
+        want.is_some_and(|want| want.flows.len() < flows.min(self.manner.flows))
+    }
+
     fn want(&mut self, key: Key) -> Option<&mut Want> {
         if self.wants.len() >= self.manner.circuits && !self.wants.contains_key(&key) {
             self.lost.circuits += 1;

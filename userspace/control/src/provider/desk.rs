@@ -63,6 +63,14 @@ impl Desk {
         if again || self.asked.is_none() || old.offline != new.offline {
             self.refused += u64::from(self.driver.book.offline(&new.offline).is_err());
         }
+        for (key, flows) in &old.online {
+            let still = new.online.get(key);
+            for flow in flows {
+                if still.is_none_or(|still| !still.contains(flow)) {
+                    self.driver.book.flow_over(key, *flow, now());
+                }
+            }
+        }
         for (key, flows) in &new.online {
             let before = old.online.get(key);
             for flow in flows {
@@ -70,13 +78,13 @@ impl Desk {
                     self.refused += u64::from(self.driver.book.flow(key.clone(), *flow).is_err());
                 }
             }
-        }
-        for (key, flows) in &old.online {
-            let still = new.online.get(key);
+            // The book counts so many on a circuit: others take the places of those that ended, or
+            // the circuit would go under them.
             for flow in flows {
-                if still.is_none_or(|still| !still.contains(flow)) {
-                    self.driver.book.flow_over(key, *flow, now());
+                if !self.driver.book.lacks(key, flows.len()) {
+                    break;
                 }
+                self.refused += u64::from(self.driver.book.flow(key.clone(), *flow).is_err());
             }
         }
         self.asked = Some(new.clone());
@@ -168,5 +176,42 @@ fn circuit(key: Key, entry: &Entry, ways: Vec<Way>) -> Circuit {
         usable: state == State::Up && !leaving,
         leaving,
         ways,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crash::Crash;
+    use crate::provider::ways::rehearsal;
+    use std::ops::Range;
+    use telesteer_circuit::book::Book;
+    use telesteer_circuit::manner::Manner;
+    use telesteer_circuit::request::{Pair, Rate};
+
+    #[tokio::test]
+    async fn a_circuit_stays_while_any_of_its_flows_lives() {
+        let provider = rehearsal();
+        let witness = Witness::new(provider.circuits.clone(), None, Crash::default());
+        let witness = Arc::new(witness);
+        let manner = Manner { flows: 2, linger_ms: 0, ..Manner::default() };
+        let driver = Driver::new(Book::new(manner), witness.clone(), 60_000);
+        let mut desk = Desk::new(provider, witness, driver);
+        let key = Key { pair: Pair::new("r1", "r2"), rate: Rate::Unlimited };
+        let orders = |flows: Range<u64>| {
+            let online = BTreeMap::from([(key.clone(), flows.collect())]);
+            Orders { asked: Asked { online, ..Asked::default() }, ..Orders::default() }
+        };
+        for flows in [0..5, 2..5, 4..5] {
+            desk.take(&orders(flows.clone()));
+            for _ in 0..20 {
+                desk.turn().await;
+                desk.driver.rest(5).await;
+            }
+            let entries = desk.driver.book.entries();
+            let up = |entry: &&Entry| entry.life.state() == State::Up && !entry.is_leaving();
+            assert_eq!((entries.len(), entries.values().filter(up).count()), (1, 1), "{flows:?}");
+        }
+        assert_eq!(desk.driver.book.lost().flows, 3, "told once");
     }
 }
