@@ -76,7 +76,7 @@ async fn main() -> Result<()> {
         }
         None => Rate::Unlimited,
     };
-    let key = Key { pair: Pair::new(ingress, egress), rate };
+    let key = Key::shared(Pair::new(ingress, egress), rate);
     let manner = Manner { linger_ms: 0, ..Manner::default() };
     let mut driver = Driver::new(Book::new(manner), circuits, 5_000);
     let begun = Instant::now();

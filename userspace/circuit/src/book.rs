@@ -2,8 +2,8 @@
 //! All circuits that are wanted and all there are: decides what to ask the provider next.
 //!
 //! A circuit is wanted *offline* (its pair is in FAM's LSP set: no end) or *online* (alpha flows live
-//! on it: an end, moved on while they live). Wants of one pair and rate share a circuit. Whoever
-//! steers packets asks [`Book::usable`] and says with [`Book::steer`] whether packets are sent into
+//! on it: an end, moved on while they live). Wants of one pair and rate share a circuit, unless it is
+//! reserved for one of them. Whoever steers packets asks [`Book::usable`] and says with [`Book::steer`] whether packets are sent into
 //! it: a circuit is not taken down under them before a last wait is over.
 
 mod entry;
@@ -86,7 +86,7 @@ impl Book {
         }
         for pair in pairs {
             let attempts = self.manner.attempts;
-            if let Some(want) = self.want(Key { pair, rate: Rate::Unlimited }) {
+            if let Some(want) = self.want(Key::shared(pair, Rate::Unlimited)) {
                 want.offline = true;
                 if want.failures >= attempts {
                     (want.failures, want.not_before) = (0, None);
@@ -289,7 +289,8 @@ impl Book {
             }
             let until = (!want.offline).then(|| now.plus(manner.lease_ms));
             let span = Span { from: now, until };
-            let Ok(name) = Name::of(&key.pair, now) else { continue };
+            let service = key.service.as_ref();
+            let Ok(name) = Name::made(&key.pair, now, None, service) else { continue };
             if self.entries.contains_key(&name) {
                 continue;
             }

@@ -2,6 +2,7 @@
 use super::*;
 use crate::circuits::{Remote, Seen};
 use crate::request::Excess;
+use crate::word::Word;
 use proptest::prelude::*;
 
 fn pair(n: usize) -> Pair {
@@ -9,7 +10,7 @@ fn pair(n: usize) -> Pair {
 }
 
 fn unlimited(n: usize) -> Key {
-    Key { pair: pair(n), rate: Rate::Unlimited }
+    Key::shared(pair(n), Rate::Unlimited)
 }
 
 /// Carries out every call at once, as a provider without faults would.
@@ -151,16 +152,45 @@ fn offline_and_online_share_a_circuit() {
     assert_eq!(book.entries().len(), 1);
     book.flow_over(&unlimited(1), 7, At(2));
     assert_eq!(calls(&obey(&mut book, At(1_000_000_000))), []);
-    let fast = Key { pair: pair(1), rate: Rate::Specified { mbps: 100, excess: Excess::Drop } };
+    let fast = Key::shared(pair(1), Rate::Specified { mbps: 100, excess: Excess::Drop });
     book.flow(fast, 9).unwrap();
     assert_eq!(calls(&obey(&mut book, At(1_000_000_001))), UP, "a rate is another circuit");
+}
+
+/// Also by a book that begins anew.
+#[test]
+fn a_rate_that_is_reserved_is_a_circuit_of_its_own() {
+    let rate = Rate::Specified { mbps: 50, excess: Excess::BestEffort };
+    let of = |service: &str| Key {
+        service: Some(Word::new(service).unwrap()),
+        ..Key::shared(pair(1), rate)
+    };
+    let mut book = Book::new(Manner::default());
+    for (key, flow) in [(of("t1"), 1), (of("t2"), 2), (Key::shared(pair(1), rate), 3)] {
+        book.flow(key, flow).unwrap();
+    }
+    assert_eq!(obey(&mut book, At(1)).len(), 3 * UP.len());
+    let remote = |(name, entry): (&Name, &Entry)| Remote {
+        id: entry.id.clone().unwrap(),
+        name: Some(name.clone()),
+        seen: Seen::Up,
+        rate,
+        until: entry.life.span().until,
+    };
+    let remotes: Vec<Remote> = book.entries().iter().map(remote).collect();
+    let mut again = Book::new(Manner::default());
+    again.flow(of("t2"), 2).unwrap();
+    again.reconcile(&remotes, At(2), At(2));
+    let kept = again.usable(&of("t2")).unwrap().request.name.clone();
+    assert_eq!(kept.service(), Some(Word::new("t2").unwrap()));
+    assert!(again.entries().iter().all(|(name, entry)| entry.is_leaving() == (*name != kept)));
 }
 
 #[test]
 fn a_pair_and_its_reverse_share_a_circuit() {
     let mut book = Book::new(Manner::default());
     book.offline(&BTreeSet::from([pair(1), pair(1).reverse()])).unwrap();
-    let back = Key { pair: pair(1).reverse(), rate: Rate::Unlimited };
+    let back = Key::shared(pair(1).reverse(), Rate::Unlimited);
     book.flow(back.clone(), 7).unwrap();
     assert_eq!(calls(&obey(&mut book, At(0))), UP);
     assert_eq!(

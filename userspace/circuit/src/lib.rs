@@ -2,7 +2,7 @@
 //! IDCIM, the circuit side of HNTES: asks providers for the circuits that alpha flows are to take.
 //!
 //! A pure core, without I/O and without a clock:
-//! - [`time`], [`request`]: instants and spans; what is asked for.
+//! - [`time`], [`request`]: instants and spans; what is asked for. [`word`]: in names of circuits.
 //! - [`life`]: the life of one circuit. [`book`]: all circuits, and what to ask next, in which
 //!   [`manner`]. [`lsps`]: FAM's set of pairs.
 //! - [`topology`], [`path`], [`budget`], [`pool`], [`plan`]: the network, paths through it, room on
@@ -34,4 +34,5 @@ mod reconcile;
 pub mod request;
 pub mod time;
 pub mod topology;
+pub mod word;
 pub mod xml;

@@ -60,7 +60,7 @@ impl Book {
     }
 
     fn take_up(&mut self, name: &Name, remote: &Remote, now: At) {
-        let key = Key { pair: name.pair().canonical(), rate: remote.rate };
+        let key = Key::of(name, remote.rate).canonical();
         let served = self.entries.values().any(|entry| serves(entry, &key) && !entry.is_leaving());
         let wanted = self.wants.get(&key).is_some_and(|want| want.wanted(now, &self.manner));
         let span = Span { from: now, until: remote.until };

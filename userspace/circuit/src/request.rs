@@ -2,6 +2,7 @@
 //! What is asked for: a circuit for a pair of routers.
 
 use crate::time::{At, Span};
+use crate::word::Word;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -90,8 +91,9 @@ pub enum Best {
     Delay,
 }
 
-/// Name of a circuit: its pair and when it was asked for. It travels with the reservation, so that a
-/// restarted client knows its own.
+/// Name of a circuit: its pair, when it was asked for, whose it is and for whom alone, if anybody:
+/// `r1>r2@1700000000123`, `r1>r2@1700000000123.site-a+t7`. It travels with the reservation, so that a
+/// restarted client knows its own among those of others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Name(String);
@@ -116,12 +118,48 @@ impl Name {
         Ok(Self(format!("{pair}@{}", at.0)))
     }
 
-    /// Reads a name that [`Name::of`] made; `None` for anything else.
+    /// The name for a pair, of this owner and for this service alone.
+    pub fn made(
+        pair: &Pair,
+        at: At,
+        owner: Option<&Word>,
+        service: Option<&Word>,
+    ) -> Result<Self, BadName> {
+        let Self(mut text) = Self::of(pair, at)?;
+        for (sign, word) in [('.', owner), ('+', service)] {
+            if let Some(word) = word {
+                text.push(sign);
+                text.push_str(word.as_str());
+            }
+        }
+        Ok(Self(text))
+    }
+
+    /// Reads a name that [`Name::of`] or [`Name::made`] made; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let (pair, at) = text.split_once('@')?;
+        let (pair, rest) = text.split_once('@')?;
         let (ingress, egress) = pair.split_once('>')?;
-        let name = Self::of(&Pair::new(ingress, egress), At(at.parse().ok()?)).ok()?;
+        let (at, owner, service) = parts(rest);
+        let known = |word: Option<&str>| word.map(Word::new).transpose().ok();
+        let (owner, service) = (known(owner)?, known(service)?);
+        let (pair, at) = (Pair::new(ingress, egress), At(at.parse().ok()?));
+        let name = Self::made(&pair, at, owner.as_ref(), service.as_ref()).ok()?;
         (name.0 == text).then_some(name)
+    }
+
+    fn parts(&self) -> (&str, Option<&str>, Option<&str>) {
+        // A router has no `@`.
+        parts(self.0.split_once('@').map_or("", |(_, rest)| rest))
+    }
+
+    /// Whose it is; `None`: of whoever has no word for that.
+    pub fn owner(&self) -> Option<Word> {
+        self.parts().1.and_then(|word| Word::new(word).ok())
+    }
+
+    /// For whom alone it is; `None`: for all that want one of its pair and rate.
+    pub fn service(&self) -> Option<Word> {
+        self.parts().2.and_then(|word| Word::new(word).ok())
     }
 
     /// Its pair.
@@ -134,6 +172,18 @@ impl Name {
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What stands behind the `@` of a name: when, whose, for whom.
+fn parts(rest: &str) -> (&str, Option<&str>, Option<&str>) {
+    let (rest, service) = match rest.split_once('+') {
+        Some((rest, service)) => (rest, Some(service)),
+        None => (rest, None),
+    };
+    match rest.split_once('.') {
+        Some((at, owner)) => (at, Some(owner), service),
+        None => (rest, None, service),
     }
 }
 
@@ -200,6 +250,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_says_whose_it_is_and_for_whom() {
+        let (pair, at) = (Pair::new("r.1+", "r2"), At(7));
+        let words = ["site-a", "t7"].map(|word| Word::new(word).unwrap());
+        let [owner, service] = words.each_ref().map(Some);
+        let texts = [
+            (None, None, "r.1+>r2@7"),
+            (owner, None, "r.1+>r2@7.site-a"),
+            (None, service, "r.1+>r2@7+t7"),
+            (owner, service, "r.1+>r2@7.site-a+t7"),
+        ];
+        for (owner, service, text) in texts {
+            let name = Name::made(&pair, at, owner, service).unwrap();
+            assert_eq!((name.as_str(), Name::parse(text)), (text, Some(name.clone())));
+            assert_eq!((name.owner().as_ref(), name.service().as_ref()), (owner, service));
+            assert_eq!(name.pair(), pair);
+        }
+    }
+
+    #[test]
     fn a_label_says_the_rate_with_what_the_provider_says() {
         let name = Name::of(&Pair::new("a", "b"), At(1)).unwrap();
         let excesses = [Excess::BestEffort, Excess::Scavenger, Excess::Drop];
@@ -215,9 +284,22 @@ mod tests {
 
     #[test]
     fn other_text_is_no_name() {
-        for text in
-            ["", "a>b", "a@1", "a>b@", "a>b@x", "a>b@01", "a>b>c@1", "a b>c@1", "LHC primary"]
-        {
+        for text in [
+            "",
+            "a>b",
+            "a@1",
+            "a>b@",
+            "a>b@x",
+            "a>b@01",
+            "a>b>c@1",
+            "a b>c@1",
+            "LHC primary",
+            "a>b@1.",
+            "a>b@1+",
+            "a>b@1+t.s",
+            "a>b@1.s+t+u",
+            "a>b@1.s.t",
+        ] {
             assert_eq!(Name::parse(text), None, "{text}");
         }
         assert!(Name::of(&Pair::new("", "b"), At(0)).is_err());

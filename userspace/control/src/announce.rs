@@ -50,7 +50,8 @@ pub fn announced(
             let rate = given.unwrap_or(rate);
             let ticket = flow.service.to_string();
             let (from, until) = (flow.from, flow.until);
-            all.insert(Announced { matching, pair, from, until, rate, ticket });
+            let reserved = given.is_some();
+            all.insert(Announced { matching, pair, from, until, rate, reserved, ticket });
         }
     }
     (all.into_iter().collect(), counters)
@@ -113,6 +114,7 @@ mod tests {
         ]);
         let has = |pair: &Pair, rate: Rate| *pair == Pair::new("r1", "r2") && rate.mbps() == 50;
         let (all, counters) = announced(&book, &network(), Rate::Unlimited, has);
+        assert!(all.iter().all(|one| one.reserved == (one.ticket == "t1")));
         let of = |one: &Announced| (one.pair.to_string(), one.rate.mbps(), one.ticket.clone());
         let mut found: Vec<_> = all.iter().map(of).collect();
         found.sort();

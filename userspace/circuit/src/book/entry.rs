@@ -4,22 +4,36 @@
 use crate::circuits::Id;
 use crate::life::{Life, State};
 use crate::manner::Manner;
-use crate::request::{Pair, Rate, Request};
+use crate::request::{Name, Pair, Rate, Request};
 use crate::time::At;
+use crate::word::Word;
 use std::collections::BTreeSet;
 
-/// What a circuit is for. Circuits go both ways, so a pair and its reverse are one here.
+/// What a circuit is for. Circuits go both ways, so a pair and its reverse are one here. A rate that
+/// somebody reserved is a circuit of its own: shared, it would be promised twice and be there once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Its ends.
     pub pair: Pair,
     /// How much.
     pub rate: Rate,
+    /// For whom alone; `None`: for all that ask for this pair and rate.
+    pub service: Option<Word>,
 }
 
 impl Key {
-    pub(super) fn canonical(&self) -> Self {
-        Self { pair: self.pair.canonical(), rate: self.rate }
+    /// A circuit for all that ask for one of this pair and rate.
+    pub fn shared(pair: Pair, rate: Rate) -> Self {
+        Self { pair, rate, service: None }
+    }
+
+    /// What the circuit of a name and a rate is for.
+    pub fn of(name: &Name, rate: Rate) -> Self {
+        Self { pair: name.pair(), rate, service: name.service() }
+    }
+
+    pub(crate) fn canonical(&self) -> Self {
+        Self { pair: self.pair.canonical(), ..self.clone() }
     }
 }
 
@@ -77,7 +91,7 @@ impl Entry {
     }
 
     pub(crate) fn key(&self) -> Key {
-        Key { pair: self.request.name.pair().canonical(), rate: self.request.rate }
+        Key::of(&self.request.name, self.request.rate).canonical()
     }
 
     /// Whether it is to be given back.

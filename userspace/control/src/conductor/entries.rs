@@ -8,6 +8,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use telesteer_circuit::book::Key;
 use telesteer_circuit::request::{Name, Pair, Rate};
+use telesteer_circuit::word::Word;
 use telesteer_fam::{FiveTuple, Ns};
 use telesteer_redirect::path::Target;
 use telesteer_redirect::{Match, PathName};
@@ -38,6 +39,17 @@ impl fmt::Display for Why {
 struct Desire {
     toward: String,
     rate: Rate,
+    /// Of a circuit that is for this one alone.
+    service: Option<Word>,
+    why: Why,
+}
+
+/// What was said to be wanted, before the ends of its pair are asked for it.
+struct Said<'s> {
+    matching: Match,
+    pair: &'s Pair,
+    rate: Rate,
+    service: Option<Word>,
     why: Why,
 }
 
@@ -47,9 +59,22 @@ type Desires = BTreeMap<String, BTreeMap<Match, Desire>>;
 /// A path that begins at a router: for which circuits, and whether it is up.
 struct Path<'c> {
     rate: Rate,
+    service: Option<Word>,
     usable: bool,
     name: &'c PathName,
     target: Target,
+}
+
+impl Path<'_> {
+    /// Whether it is what was asked for.
+    fn is_for(&self, desire: &Desire) -> bool {
+        self.rate == desire.rate && self.service == desire.service
+    }
+
+    /// Whether anybody may use it: nothing of it is promised to others.
+    fn is_open(&self) -> bool {
+        self.rate == Rate::Unlimited && self.service.is_none()
+    }
 }
 
 fn number(matching: &Match) -> u64 {
@@ -91,13 +116,13 @@ impl Conductor {
             asked.offline = self.table.entries.iter().map(|one| one.pair.canonical()).collect();
         }
         let rate = self.settings.rate;
-        let live = self.flows.values().map(|known| (&known.pair, &known.matching, rate));
-        let idle = self.idle.iter().map(|(matching, idle)| (&idle.pair, matching, rate));
+        let live = self.flows.values().map(|known| (&known.pair, &known.matching, rate, None));
+        let idle = self.idle.iter().map(|(matching, idle)| (&idle.pair, matching, rate, None));
         let soon = |from: Ns| from.saturating_sub(self.settings.lead) <= now;
         let announced = self.announced.iter().filter(|one| soon(one.from) && now < one.until);
-        let announced = announced.map(|one| (&one.pair, &one.matching, one.rate));
-        for (pair, matching, rate) in live.chain(idle).chain(announced) {
-            let key = Key { pair: pair.canonical(), rate };
+        let announced = announced.map(|one| (&one.pair, &one.matching, one.rate, one.service()));
+        for (pair, matching, rate, service) in live.chain(idle).chain(announced) {
+            let key = Key { pair: pair.canonical(), rate, service };
             asked.online.entry(key).or_default().insert(number(matching));
         }
         asked
@@ -105,27 +130,37 @@ impl Conductor {
 
     fn desires(&self, now: Ns) -> Desires {
         let mut desires = Desires::new();
-        let live = self.flows.values().map(|known| (known.matching, &known.pair));
-        let idle = self.idle.iter().map(|(matching, idle)| (*matching, &idle.pair));
-        let rate = self.settings.rate;
-        let online: Vec<_> =
-            live.chain(idle).map(|(matching, pair)| (matching, pair, rate, Why::Online)).collect();
-        self.enter(&mut desires, &online, self.settings.both);
         let tickets: Vec<_> = self
             .announced
             .iter()
             // A route may be there before the first packet; it costs nothing.
             .filter(|one| one.from.saturating_sub(self.settings.lead) <= now && now < one.until)
-            .map(|one| (one.matching, &one.pair, one.rate, Why::Ticket(one.ticket.clone())))
+            .map(|one| Said {
+                matching: one.matching,
+                pair: &one.pair,
+                rate: one.rate,
+                service: one.service(),
+                why: Why::Ticket(one.ticket.clone()),
+            })
             .collect();
+        // First, for a flow that was announced stays on what was reserved for it when it is found.
         self.enter(&mut desires, &tickets, self.settings.both);
+        let shared = |matching: Match, pair, rate, why| {
+            let service = None;
+            Said { matching, pair, rate, service, why }
+        };
+        let live = self.flows.values().map(|known| (known.matching, &known.pair));
+        let idle = self.idle.iter().map(|(matching, idle)| (*matching, &idle.pair));
+        let online: Vec<_> = live
+            .chain(idle)
+            .map(|(matching, pair)| shared(matching, pair, self.settings.rate, Why::Online))
+            .collect();
+        self.enter(&mut desires, &online, self.settings.both);
         if self.settings.offline_routes {
             let why = Why::Offline(self.table.day.clone());
-            let table: Vec<_> = self
-                .table
-                .entries
-                .iter()
-                .map(|one| (one.matching, &one.pair, Rate::Unlimited, why.clone()))
+            let table = self.table.entries.iter();
+            let table: Vec<_> = table
+                .map(|one| shared(one.matching, &one.pair, Rate::Unlimited, why.clone()))
                 .collect();
             self.enter(&mut desires, &table, self.table.both);
         }
@@ -133,33 +168,33 @@ impl Conductor {
     }
 
     /// First what was said, then the reverses, where nothing else was said.
-    fn enter(&self, desires: &mut Desires, all: &[(Match, &Pair, Rate, Why)], both: bool) {
-        let mut one = |router: &str, toward: &str, matching: Match, rate: Rate, why: &Why| {
+    fn enter(&self, desires: &mut Desires, all: &[Said<'_>], both: bool) {
+        let mut one = |router: &str, toward: &str, matching: Match, said: &Said<'_>| {
             if self.routers.contains_key(router) {
-                let toward = toward.to_owned();
                 let of_router = desires.entry(router.to_owned()).or_default();
                 of_router.entry(matching).or_insert_with(|| Desire {
-                    toward,
-                    rate,
-                    why: why.clone(),
+                    toward: toward.to_owned(),
+                    rate: said.rate,
+                    service: said.service.clone(),
+                    why: said.why.clone(),
                 });
             }
         };
-        for (matching, pair, rate, why) in all {
-            one(&pair.ingress, &pair.egress, *matching, *rate, why);
+        for said in all {
+            one(&said.pair.ingress, &said.pair.egress, said.matching, said);
         }
-        for (matching, pair, rate, why) in all.iter().filter(|_| both) {
-            one(&pair.egress, &pair.ingress, matching.reverse(), *rate, why);
+        for said in all.iter().filter(|_| both) {
+            one(&said.pair.egress, &said.pair.ingress, said.matching.reverse(), said);
         }
     }
 
     /// Paths of each router toward each other one.
     fn paths(&self) -> BTreeMap<(&str, &str), Vec<Path<'_>>> {
         let mut paths: BTreeMap<(&str, &str), Vec<Path<'_>>> = BTreeMap::new();
-        for circuit in self.circuits.iter().flat_map(BTreeMap::values) {
+        for (name, circuit) in self.circuits.iter().flatten() {
             for way in &circuit.ways {
-                let (rate, usable) = (circuit.rate, circuit.usable);
-                let path = Path { rate, usable, name: &way.path, target: way.target };
+                let (rate, service, usable) = (circuit.rate, name.service(), circuit.usable);
+                let path = Path { rate, service, usable, name: &way.path, target: way.target };
                 paths.entry((&way.router, &way.toward)).or_default().push(path);
             }
         }
@@ -183,7 +218,9 @@ impl Conductor {
             for (matching, desire) in of_router {
                 let key = (router.as_str(), desire.toward.as_str());
                 let up = || paths.get(&key).into_iter().flatten().filter(|path| path.usable);
-                let best = up().find(|path| path.rate == desire.rate).or_else(|| up().next());
+                // What is reserved for others is not taken for want of one's own.
+                let own = up().find(|path| path.is_for(desire));
+                let best = own.or_else(|| up().find(|path| path.is_open()));
                 let Some(path) = best else {
                     waiting += 1;
                     continue;

@@ -7,6 +7,7 @@ use telesteer_circuit::circuits::Id;
 use telesteer_circuit::life::State;
 use telesteer_circuit::request::{Pair, Rate};
 use telesteer_circuit::time::At;
+use telesteer_circuit::word::Word;
 use telesteer_fam::{FiveTuple, Ns};
 use telesteer_redirect::path::Target;
 use telesteer_redirect::{Match, PathName};
@@ -24,8 +25,17 @@ pub struct Announced {
     pub until: Ns,
     /// Of which circuit.
     pub rate: Rate,
+    /// That rate is for it alone.
+    pub reserved: bool,
     /// By which ticket.
     pub ticket: String,
+}
+
+impl Announced {
+    /// For whom alone its circuit is, if for anybody.
+    pub(super) fn service(&self) -> Option<Word> {
+        self.reserved.then(|| Word::new(&self.ticket).ok()).flatten()
+    }
 }
 
 /// How packets get into one direction of a circuit.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
+mod circuits;
+
 use super::*;
 use crate::network::Place;
 use crate::record::testing::{flow, net};
@@ -91,6 +93,7 @@ fn announced(ns: &[u8]) -> Vec<Announced> {
         from: 0,
         until: 1000 * SECOND,
         rate: Rate::Unlimited,
+        reserved: false,
         ticket: format!("t{n}"),
     };
     ns.iter().map(one).collect()
@@ -380,20 +383,4 @@ fn a_ticket_asks_for_its_circuit_before_it_begins_and_ends_by_itself() {
     assert_eq!(entries(&mut conductor, 40), (1, 1));
     assert_eq!(entries(&mut conductor, 199), (1, 1));
     assert_eq!(entries(&mut conductor, 200), (0, 0));
-}
-
-#[test]
-fn a_path_that_another_circuit_took_over_is_free_of_the_first() {
-    let mut world = World::new();
-    world.happen(&Op::Alpha(1));
-    let (old, mut first) = circuit(1, true);
-    let (new, mut second) = circuit(2, true);
-    second.ways = first.ways.clone();
-    world.conductor.take_circuits([(old.clone(), first.clone())].into());
-    world.happen(&Op::Act(0));
-    world.happen(&Op::Act(1));
-    (first.usable, first.leaving) = (false, true);
-    world.conductor.take_circuits([(old.clone(), first), (new.clone(), second)].into());
-    world.happen(&Op::Pass(1));
-    assert_eq!(world.conductor.steered(), BTreeSet::from([new]));
 }

@@ -169,9 +169,9 @@ impl Panorama<'_> {
                 *path == way.path && matches!(why, Some(Why::Ticket(_)))
             })
         });
-        let key =
-            telesteer_circuit::book::Key { pair: circuit.pair.canonical(), rate: circuit.rate };
-        match (ticket, asked.online.contains_key(&key)) {
+        let pair = circuit.pair.canonical();
+        let online = asked.online.keys().any(|key| key.pair == pair && key.rate == circuit.rate);
+        match (ticket, online) {
             (true, _) => "ticket",
             (_, true) => "online",
             _ => "",

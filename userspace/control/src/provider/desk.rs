@@ -117,7 +117,7 @@ impl Desk {
         self.ways.retain(|name, _| entries.contains_key(name));
         let mut circuits = BTreeMap::new();
         for (name, entry) in entries {
-            let key = Key { pair: name.pair(), rate: entry.request.rate };
+            let key = Key::of(name, entry.request.rate);
             if self.ways.get(name).is_none_or(Vec::is_empty) {
                 let ways = self.provider.ways(&key, entry.id.as_ref(), paths, network).await;
                 self.ways.insert(name.clone(), ways);
@@ -197,7 +197,7 @@ mod tests {
         let manner = Manner { flows: 2, linger_ms: 0, ..Manner::default() };
         let driver = Driver::new(Book::new(manner), witness.clone(), 60_000);
         let mut desk = Desk::new(provider, witness, driver);
-        let key = Key { pair: Pair::new("r1", "r2"), rate: Rate::Unlimited };
+        let key = Key::shared(Pair::new("r1", "r2"), Rate::Unlimited);
         let orders = |flows: Range<u64>| {
             let online = BTreeMap::from([(key.clone(), flows.collect())]);
             Orders { asked: Asked { online, ..Asked::default() }, ..Orders::default() }

@@ -133,7 +133,7 @@ mod tests {
             ("rated".to_owned(), Path { rate_mbps: Some(5), ..path("r1", "r2", 2) }),
             ("else".to_owned(), path("r1", "r3", 3)),
         ]);
-        let key = Key { pair: Pair::new("r2", "r1"), rate: Rate::Unlimited };
+        let key = Key::shared(Pair::new("r2", "r1"), Rate::Unlimited);
         let ways = fixed(&key, &paths);
         let of: Vec<_> = ways
             .iter()
