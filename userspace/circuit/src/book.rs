@@ -15,6 +15,7 @@ use crate::life::{Call, Event, Life, State, Step};
 pub use crate::manner::Manner;
 use crate::request::{BadName, Name, Pair, Rate, Request};
 use crate::time::{At, Span};
+use crate::word::Word;
 pub(crate) use entry::serves;
 use entry::{Want, postpone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +54,7 @@ pub struct Lost {
 #[derive(Clone, Debug)]
 pub struct Book {
     pub(crate) manner: Manner,
+    pub(crate) owner: Option<Word>,
     pub(crate) wants: BTreeMap<Key, Want>,
     pub(crate) entries: BTreeMap<Name, Entry>,
     lost: Lost,
@@ -67,11 +69,18 @@ impl Book {
     pub fn new(manner: Manner) -> Self {
         Self {
             manner,
+            owner: None,
             wants: BTreeMap::new(),
             entries: BTreeMap::new(),
             lost: Lost::default(),
             steps: Vec::new(),
         }
+    }
+
+    /// The same, of an owner: its word is in the names of circuits, and those without it are foreign.
+    #[must_use]
+    pub fn owned(self, owner: Option<Word>) -> Self {
+        Self { owner, ..self }
     }
 
     /// The whole set of pairs wanted offline, rate-unlimited: FAM's LSPs. Pairs that were in it and
@@ -289,8 +298,8 @@ impl Book {
             }
             let until = (!want.offline).then(|| now.plus(manner.lease_ms));
             let span = Span { from: now, until };
-            let service = key.service.as_ref();
-            let Ok(name) = Name::made(&key.pair, now, None, service) else { continue };
+            let (owner, service) = (self.owner.as_ref(), key.service.as_ref());
+            let Ok(name) = Name::made(&key.pair, now, owner, service) else { continue };
             if self.entries.contains_key(&name) {
                 continue;
             }

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#[path = "reconcile_tests.rs"]
+mod reconciled;
+
 use super::*;
 use crate::circuits::{Remote, Seen};
 use crate::request::Excess;
@@ -277,71 +280,6 @@ fn what_cannot_be_given_back_is_kept_in_mind() {
     book.retry_stuck();
     assert_eq!(calls(&obey(&mut book, now)), [Call::Terminate]);
     assert!(book.entries().is_empty());
-}
-
-/// A restarted program: one circuit is wanted, one half done, one wanted no more, one foreign.
-#[test]
-fn a_new_book_takes_up_what_is_wanted_and_leaks_nothing() {
-    let remote = |n: usize, at: u64, seen| {
-        let name = Name::of(&pair(n), At(at)).unwrap();
-        Remote {
-            id: Id(format!("{n}-{at}")),
-            name: Some(name),
-            seen,
-            rate: Rate::Unlimited,
-            until: None,
-        }
-    };
-    let mut foreign = remote(9, 1, Seen::Up);
-    foreign.name = None;
-    let remotes = [
-        remote(1, 5, Seen::Up),
-        remote(1, 6, Seen::Provisioned),
-        remote(2, 5, Seen::Held),
-        remote(3, 5, Seen::Committed),
-        remote(4, 5, Seen::Failed),
-        foreign.clone(),
-    ];
-    let mut book = Book::new(Manner::default());
-    book.offline(&BTreeSet::from([pair(1), pair(2)])).unwrap();
-    assert_eq!(book.reconcile(&remotes, At(100), At(100)), [foreign.id]);
-    assert_eq!(
-        book.usable(&unlimited(1)).unwrap().request.name,
-        Name::of(&pair(1), At(5)).unwrap()
-    );
-    // Until routers have been read, packets may be steered into any of them.
-    let mut done = obey(&mut book, At(101));
-    assert!(done.iter().all(|(_, call)| !matches!(call, Call::Release)), "{done:?}");
-    assert_eq!(book.entries().len(), 4, "the failed one is gone");
-    for name in book.entries().keys().cloned().collect::<Vec<_>>() {
-        book.steer(&name, false);
-    }
-    done.extend(obey(&mut book, At(102)));
-    let of = |n: usize, at: u64| {
-        let name = Name::of(&pair(n), At(at)).unwrap();
-        calls(&done.iter().filter(|(other, _)| *other == name).cloned().collect::<Vec<_>>())
-    };
-    assert_eq!(of(1, 5), []);
-    assert_eq!(of(1, 6), [Call::Release, Call::Terminate], "the second for one pair");
-    assert_eq!(of(2, 5), [Call::Commit, Call::Provision]);
-    assert_eq!(of(3, 5), [Call::Terminate]);
-    assert_eq!(of(4, 5), [Call::Terminate]);
-    assert_eq!(book.entries().len(), 2);
-    // Later the provider has lost one: it is asked for anew.
-    book.reconcile(&remotes[..1], At(200), At(200));
-    assert_eq!(calls(&obey(&mut book, At(1_000_000))), UP);
-}
-
-/// An answer that says nothing of a circuit named after it was asked for takes nothing down.
-#[test]
-fn an_old_list_takes_nothing_down() {
-    let mut book = Book::new(Manner::default());
-    book.offline(&BTreeSet::from([pair(1)])).unwrap();
-    obey(&mut book, At(50));
-    book.reconcile(&[], At(50), At(60));
-    assert!(book.usable(&unlimited(1)).is_some());
-    book.reconcile(&[], At(51), At(61));
-    assert!(book.usable(&unlimited(1)).is_none());
 }
 
 proptest! {

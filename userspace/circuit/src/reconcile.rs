@@ -18,7 +18,8 @@ impl Book {
         let mut foreign = Vec::new();
         let mut told = BTreeSet::new();
         for remote in remotes {
-            let Some(name) = &remote.name else {
+            let ours = |name: &&Name| name.owner() == self.owner;
+            let Some(name) = remote.name.as_ref().filter(ours) else {
                 foreign.push(remote.id.clone());
                 continue;
             };

@@ -187,7 +187,8 @@ impl Work {
             Witness::new(provider.circuits.clone(), self.journal.clone(), self.crash.clone());
         let witness = Arc::new(witness);
         let every_ms = (self.settings.list_every_s.max(0.1) * 1000.0) as u64;
-        let driver = Driver::new(Book::new(self.settings.manner), witness.clone(), every_ms);
+        let book = Book::new(self.settings.manner).owned(self.settings.owner.clone());
+        let driver = Driver::new(book, witness.clone(), every_ms);
         self.keep(Desk::new(provider, witness, driver)).await;
     }
 

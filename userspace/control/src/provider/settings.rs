@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use telesteer_circuit::manner::Manner;
 use telesteer_circuit::request::{Excess, Pair, Rate};
+use telesteer_circuit::word::Word;
 use telesteer_circuit::{local, nsi, oscars};
 use telesteer_redirect::PathName;
 use telesteer_redirect::path::{Paths, Target};
@@ -16,6 +17,9 @@ use telesteer_redirect::path::{Paths, Target};
 pub struct Settings {
     /// Which kind.
     pub provider: Kind,
+    /// Whose circuits are ours, where others ask the same provider in the same way.
+    #[serde(default)]
+    pub owner: Option<Word>,
     /// How circuits are asked for, kept and given up.
     #[serde(default)]
     pub manner: Manner,
