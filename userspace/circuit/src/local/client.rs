@@ -276,7 +276,11 @@ impl Local {
         let mut inner = self.inner.lock().await;
         if now() >= inner.polled {
             inner.polled = now().plus(self.settings.poll_ms);
-            self.poll(&mut inner).await?;
+            let polled = self.poll(&mut inner).await;
+            // What was found is told first; what failed fails at the next look too.
+            if inner.notices.is_empty() {
+                polled?;
+            }
         }
         Ok(std::mem::take(&mut inner.notices))
     }

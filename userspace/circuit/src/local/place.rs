@@ -10,6 +10,7 @@ use crate::local::item::{Item, items};
 use crate::local::store::Phase;
 use crate::plan::{Numbers, Plan};
 use crate::request::Name;
+use crate::time::At;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -30,27 +31,26 @@ impl Local {
             wanted.extend(self.wanted(inner, &record.plan)?);
         }
         let Numbers { labels, tables } = self.settings.numbers;
+        let topology = inner.admission.topology();
+        let of = |at: usize| topology.nodes().get(at).map_or("?", |node| node.name.as_str());
+        let fault = |at: usize| move |said| self.error("sweep", of(at), Why::Unreachable(said));
+        let mut strays = Vec::new();
         for (at, node) in inner.nodes.iter_mut().enumerate() {
-            let key = inner
-                .admission
-                .topology()
-                .nodes()
-                .get(at)
-                .map_or(String::new(), |node| node.name.clone());
-            let fault = |said| self.error("sweep", &key, Why::Unreachable(said));
-            let (there, foreign) = node.read(labels, tables).await.map_err(fault)?;
+            let (there, foreign) = node.read(labels, tables).await.map_err(fault(at))?;
             self.counters.foreign.fetch_add(foreign.len() as u64, Relaxed);
-            let stray = |item: &&Item| {
-                !matches!(item, Item::Input { .. }) && !wanted.contains(&(at, (*item).clone()))
-            };
-            let mut strays: Vec<Item> = there.iter().filter(stray).cloned().collect();
-            // The beginning of a path goes before the rest of it.
-            strays.sort_by(|a, b| b.cmp(a));
-            self.counters.strays_removed.fetch_add(strays.len() as u64, Relaxed);
-            if !strays.is_empty() {
-                node.remove(strays)
-                    .await
-                    .map_err(|said| self.error("sweep", &key, Why::Unreachable(said)))?;
+            let there = there.into_iter().filter(|item| !matches!(item, Item::Input { .. }));
+            strays.extend(there.map(|item| (at, item)).filter(|stray| !wanted.contains(stray)));
+        }
+        strays.sort_by(|(_, a), (_, b)| b.cmp(a));
+        // All are read before any is touched, and every beginning goes before the rest of a path, on
+        // whatever node: no packet comes to where its label is gone.
+        for first in [true, false] {
+            for (at, items) in
+                by_node(&strays, |item| matches!(item, Item::Ingress { .. }) == first)
+            {
+                let Some(node) = inner.nodes.get_mut(at) else { continue };
+                self.counters.strays_removed.fetch_add(items.len() as u64, Relaxed);
+                node.remove(items).await.map_err(fault(at))?;
             }
         }
         let names: Vec<Name> = inner
@@ -136,44 +136,52 @@ impl Local {
         Ok(())
     }
 
+    /// Looks at every circuit, also behind one that cannot be looked at. Returns the first failure.
     pub(super) async fn poll(&self, inner: &mut Inner) -> Result<(), Error> {
         let at = now();
         let names: Vec<Name> = inner.records.keys().cloned().collect();
+        let mut result = Ok(());
         for name in names {
-            let Some(record) = inner.records.get(&name) else { continue };
-            let (id, is_due, phase) = (Id(name.to_string()), due(record, at), record.phase);
-            let over = record.plan.request.span.until.is_some_and(|until| until <= at);
-            let expired = matches!(phase, Phase::Held(until) if until <= at);
-            if expired || over {
-                self.drop_one(inner, &name).await?;
-                let said = || Notice::Ended("its end is reached".into());
-                let notice = if expired { Notice::HoldExpired } else { said() };
-                if expired {
-                    count(&self.counters.holds_expired);
-                }
-                inner.notices.push((id, notice));
-                continue;
+            let one = self.poll_one(inner, name, at).await;
+            result = result.and(one);
+        }
+        result
+    }
+
+    async fn poll_one(&self, inner: &mut Inner, name: Name, at: At) -> Result<(), Error> {
+        let Some(record) = inner.records.get(&name) else { return Ok(()) };
+        let (id, is_due, phase) = (Id(name.to_string()), due(record, at), record.phase);
+        let over = record.plan.request.span.until.is_some_and(|until| until <= at);
+        let expired = matches!(phase, Phase::Held(until) if until <= at);
+        if expired || over {
+            self.drop_one(inner, &name).await?;
+            let said = || Notice::Ended("its end is reached".into());
+            let notice = if expired { Notice::HoldExpired } else { said() };
+            if expired {
+                count(&self.counters.holds_expired);
             }
-            if !is_due {
-                continue;
-            }
-            let wanted = self.wanted(inner, &record.plan)?;
-            let was = inner.up.contains(&name);
-            let there = was && self.verify(inner, &name, &wanted).await.is_ok();
-            if there {
-                continue;
-            }
-            inner.up.remove(&name);
-            let again = self.activate(inner, &name).await.is_ok();
-            if again {
-                inner.up.insert(name);
-            }
-            match (was, again) {
-                (true, false) => inner.notices.push((id, Notice::Inactive)),
-                (false, true) => inner.notices.push((id, Notice::Active)),
-                // Somebody took it away; it was put back before anyone was told.
-                (true, true) | (false, false) => {}
-            }
+            inner.notices.push((id, notice));
+            return Ok(());
+        }
+        if !is_due {
+            return Ok(());
+        }
+        let wanted = self.wanted(inner, &record.plan)?;
+        let was = inner.up.contains(&name);
+        let there = was && self.verify(inner, &name, &wanted).await.is_ok();
+        if there {
+            return Ok(());
+        }
+        inner.up.remove(&name);
+        let again = self.activate(inner, &name).await.is_ok();
+        if again {
+            inner.up.insert(name);
+        }
+        match (was, again) {
+            (true, false) => inner.notices.push((id, Notice::Inactive)),
+            (false, true) => inner.notices.push((id, Notice::Active)),
+            // Somebody took it away; it was put back before anyone was told.
+            (true, true) | (false, false) => {}
         }
         Ok(())
     }
@@ -187,3 +195,7 @@ fn by_node(items: &[(usize, Item)], which: impl Fn(&Item) -> bool) -> BTreeMap<u
     }
     nodes
 }
+
+#[cfg(test)]
+#[path = "place_tests.rs"]
+mod tests;
