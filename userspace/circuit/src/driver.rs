@@ -10,7 +10,7 @@ use crate::request::Name;
 use crate::time::At;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -35,7 +35,8 @@ pub struct Driver {
     calls: JoinSet<Done>,
     places: Arc<Semaphore>,
     list_every_ms: u64,
-    list_at: At,
+    /// Not by the clock on the wall: that may step.
+    list_at: Instant,
     listing: bool,
     /// The provider has told once what it has.
     listed: bool,
@@ -57,7 +58,7 @@ impl Driver {
             calls: JoinSet::new(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
             list_every_ms,
-            list_at: At(0),
+            list_at: Instant::now(),
             listing: false,
             listed: false,
             said: Vec::new(),
@@ -90,7 +91,7 @@ impl Driver {
             Ok(notices) => notices.into_iter().for_each(|(id, notice)| self.notice(&id, notice)),
             Err(error) => self.say(error.to_string()),
         }
-        if now() >= self.list_at && !self.listing {
+        if Instant::now() >= self.list_at && !self.listing {
             self.listing = true;
             let (circuits, asked) = (self.circuits.clone(), now());
             self.calls.spawn(async move { Done::Listed(asked, circuits.list().await) });
@@ -152,7 +153,7 @@ impl Driver {
             }
             Ok(Done::Called(action, Err(error))) => {
                 if error.in_doubt() {
-                    self.list_at = At(0);
+                    self.list_at = Instant::now();
                 }
                 self.say(error.to_string());
                 self.hear(&action.request.name, Event::Refused(error.to_string()));
@@ -168,11 +169,11 @@ impl Driver {
                         self.gone.retain(|(_, at)| *at >= asked);
                         self.foreign = self.book.reconcile(&remotes, asked, now());
                         self.listed = true;
-                        self.list_at = now().plus(self.list_every_ms);
+                        self.list_at = later(self.list_every_ms);
                     }
                     Err(error) => {
                         self.say(error.to_string());
-                        self.list_at = now().plus(self.list_every_ms / 4);
+                        self.list_at = later(self.list_every_ms / 4);
                     }
                 }
             }
@@ -193,7 +194,7 @@ impl Driver {
             Notice::Ended(said) => Event::Ended(said),
             // The data plane is not, or may not be, there; the wait for it bounds the rest.
             Notice::Error(said) => {
-                self.list_at = At(0);
+                self.list_at = Instant::now();
                 self.say(format!("{}: {id}: {said}", self.circuits.server()));
                 Event::Inactive
             }
@@ -204,6 +205,11 @@ impl Driver {
     fn hear(&mut self, name: &Name, event: Event) {
         self.book.hear(name, event, now());
     }
+}
+
+/// In `ms`, a day at most.
+fn later(ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(ms.min(86_400_000))
 }
 
 async fn call(circuits: &dyn Circuits, action: &Action) -> Result<Option<(Id, Option<At>)>, Error> {

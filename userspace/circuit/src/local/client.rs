@@ -15,6 +15,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// Routers of a topology.
@@ -53,7 +54,8 @@ pub(super) struct Inner {
     /// Found to be there.
     pub(super) up: BTreeSet<Name>,
     pub(super) notices: Vec<(Id, Notice)>,
-    polled: At,
+    /// Not by the clock on the wall: that may step.
+    poll_at: Instant,
 }
 
 /// The provider.
@@ -98,8 +100,8 @@ impl Local {
                 records.insert(name, record);
             }
         }
-        let (up, notices, polled) = (BTreeSet::new(), Vec::new(), At(0));
-        let inner = Inner { admission, records, nodes, up, notices, polled };
+        let (up, notices, poll_at) = (BTreeSet::new(), Vec::new(), Instant::now());
+        let inner = Inner { admission, records, nodes, up, notices, poll_at };
         let local = Self { settings, server, counters, inner: Mutex::new(inner) };
         local.sweep().await?;
         Ok(local)
@@ -274,8 +276,9 @@ impl Local {
 
     async fn notices(&self) -> Result<Vec<(Id, Notice)>, Error> {
         let mut inner = self.inner.lock().await;
-        if now() >= inner.polled {
-            inner.polled = now().plus(self.settings.poll_ms);
+        if Instant::now() >= inner.poll_at {
+            let wait = Duration::from_millis(self.settings.poll_ms.min(86_400_000));
+            inner.poll_at = Instant::now() + wait;
             let polled = self.poll(&mut inner).await;
             // What was found is told first; what failed fails at the next look too.
             if inner.notices.is_empty() {
