@@ -61,6 +61,7 @@ struct Path<'c> {
     rate: Rate,
     service: Option<Word>,
     usable: bool,
+    ipv6: bool,
     name: &'c PathName,
     target: Target,
 }
@@ -69,6 +70,11 @@ impl Path<'_> {
     /// Whether it is what was asked for.
     fn is_for(&self, desire: &Desire) -> bool {
         self.rate == desire.rate && self.service == desire.service
+    }
+
+    /// Whether such packets get into it at all.
+    fn carries(&self, matching: &Match) -> bool {
+        self.ipv6 || matching.src().addr().is_ipv4()
     }
 
     /// Whether anybody may use it: nothing of it is promised to others.
@@ -103,7 +109,7 @@ impl Conductor {
             return changed;
         }
         let desires = self.desires(now);
-        let wishes = self.wishes(&desires);
+        let wishes = self.wishes(&desires, now);
         for (name, (wish, why)) in wishes {
             changed |= self.replace(&name, wish, why, &desires, now);
         }
@@ -194,16 +200,21 @@ impl Conductor {
         for (name, circuit) in self.circuits.iter().flatten() {
             for way in &circuit.ways {
                 let (rate, service, usable) = (circuit.rate, name.service(), circuit.usable);
-                let path = Path { rate, service, usable, name: &way.path, target: way.target };
+                let (ipv6, name, target) = (way.ipv6, &way.path, way.target);
+                let path = Path { rate, service, usable, ipv6, name, target };
                 paths.entry((&way.router, &way.toward)).or_default().push(path);
             }
         }
         paths
     }
 
-    fn wishes(&mut self, desires: &Desires) -> BTreeMap<String, (Wish, BTreeMap<Match, Why>)> {
+    fn wishes(
+        &mut self,
+        desires: &Desires,
+        now: Ns,
+    ) -> BTreeMap<String, (Wish, BTreeMap<Match, Why>)> {
         let paths = self.paths();
-        let mut waiting = 0;
+        let (mut waiting, mut unfit) = (0, BTreeMap::new());
         let mut wishes: BTreeMap<String, (Wish, BTreeMap<Match, Why>)> =
             self.routers.keys().map(|name| (name.clone(), Default::default())).collect();
         for ((router, _), ways) in &paths {
@@ -219,10 +230,16 @@ impl Conductor {
                 let key = (router.as_str(), desire.toward.as_str());
                 let up = || paths.get(&key).into_iter().flatten().filter(|path| path.usable);
                 // What is reserved for others is not taken for want of one's own.
-                let own = up().find(|path| path.is_for(desire));
-                let best = own.or_else(|| up().find(|path| path.is_open()));
-                let Some(path) = best else {
+                let best = |fits: &dyn Fn(&Path<'_>) -> bool| {
+                    let own = up().find(|path| path.is_for(desire) && fits(path));
+                    own.or_else(|| up().find(|path| path.is_open() && fits(path)))
+                };
+                let Some(path) = best(&|path| path.carries(matching)) else {
                     waiting += 1;
+                    if let Some(path) = best(&|_| true) {
+                        let told = (path.name.to_string(), desire.why.to_string());
+                        unfit.insert((router.clone(), *matching), told);
+                    }
                     continue;
                 };
                 wish.entries.insert(*matching, path.name.clone());
@@ -238,7 +255,26 @@ impl Conductor {
             }
         }
         self.counters.waiting = waiting;
+        self.tell_unfit(unfit, now);
         wishes
+    }
+
+    /// Of each entry once, as long as it is so: which path it would be on, and why it is wanted.
+    fn tell_unfit(&mut self, unfit: BTreeMap<(String, Match), (String, String)>, now: Ns) {
+        self.counters.unfit = unfit.len() as u64;
+        let known: BTreeSet<(String, Match)> = unfit.keys().cloned().collect();
+        let known = std::mem::replace(&mut self.unfit, known);
+        let new = unfit.into_iter().filter(|(of, _)| !known.contains(of));
+        for ((router, matching), (path, why)) in new {
+            self.push(Line {
+                at: now,
+                what: What::RouteUnwanted,
+                subject: matching.to_string(),
+                router: Some(router),
+                path: Some(path),
+                reason: format!("{why}: the path carries no IPv6"),
+            });
+        }
     }
 
     fn replace(

@@ -26,7 +26,7 @@ pub use settings::{Reach, Settings};
 use crate::network::Network;
 use crate::record::{Idle, Live, Record, State};
 use crate::table::Table;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use telesteer_circuit::request::Name;
 use telesteer_fam::{FiveTuple, Ns, PrefixFlow};
 use telesteer_online::Gate;
@@ -59,6 +59,8 @@ pub struct Counters {
     pub tables: u64,
     /// Entries that wait for a circuit, by the last look.
     pub waiting: u64,
+    /// Of these, entries of IPv6 for which only circuits of IPv4 are up.
+    pub unfit: u64,
     /// Lines dropped because nobody fetched them.
     pub lines_dropped: u64,
 }
@@ -81,6 +83,8 @@ pub struct Conductor {
     /// When something changes though nothing happens.
     due: Option<Ns>,
     asked: Asked,
+    /// Entries that no circuit that is up carries, by router: that was told.
+    unfit: BTreeSet<(String, Match)>,
     counters: Counters,
     lines: VecDeque<Line>,
     records: Vec<Record>,
@@ -131,6 +135,7 @@ impl Conductor {
             stale: true,
             due: None,
             asked: Asked::default(),
+            unfit: BTreeSet::new(),
             counters: Counters::default(),
             lines: VecDeque::new(),
             records: Vec::new(),

@@ -49,6 +49,8 @@ pub struct Way {
     pub path: PathName,
     /// Mark and table.
     pub target: Target,
+    /// It carries IPv6 too, not IPv4 alone.
+    pub ipv6: bool,
 }
 
 /// A circuit, as the provider and we know it.

@@ -20,7 +20,10 @@ const ROUTERS: [&str; 3] = ["r1", "r2", "r3"];
 fn network() -> Network {
     let place = |n: u8| Place {
         addresses: vec![[10, 255, 0, n].into()],
-        prefixes: vec![format!("10.{n}.0.0/16").parse().unwrap()],
+        prefixes: [format!("10.{n}.0.0/16"), format!("2001:db8:{n}::/48")]
+            .iter()
+            .map(|prefix| prefix.parse().unwrap())
+            .collect(),
     };
     let places = (1..=3).map(|n| (format!("r{n}"), place(n)));
     Network::new(&places.collect()).unwrap()
@@ -56,6 +59,7 @@ fn circuit(n: u32, usable: bool) -> (Name, Circuit) {
         toward: toward.into(),
         path: PathName::new(&format!("{router}-{n}")).unwrap(),
         target: Target { mark: 100 + n, table: 100 + n },
+        ipv6: true,
     };
     let circuit = Circuit {
         pair,

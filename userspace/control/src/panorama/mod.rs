@@ -278,6 +278,8 @@ impl Panorama<'_> {
         text.gauge("flows", "alpha flows that live", self.conductor.flows().count() as u64);
         let waiting = self.conductor.counters().waiting;
         text.gauge("entries_waiting", "entries without a circuit that is up", waiting);
+        let unfit = self.conductor.counters().unfit;
+        text.gauge("entries_unfit", "of these, entries of IPv6 where only IPv4 goes", unfit);
         let entries = self.conductor.table().entries.len() as u64;
         text.gauge("table_entries", "entries of the offline table in force", entries);
         let circuits = view.circuits.iter().map(|(state, n)| (state.clone(), none(), *n));

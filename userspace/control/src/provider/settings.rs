@@ -76,6 +76,13 @@ pub struct Path {
     /// And of this treatment of what is above it.
     #[serde(default)]
     pub excess: Excess,
+    /// The table leads IPv6 into the circuit too.
+    #[serde(default = "yes")]
+    pub ipv6: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Path {

@@ -93,13 +93,14 @@ pub fn fixed(key: &Key, paths: &BTreeMap<String, Path>) -> Vec<Way> {
         |path: &Path| path.pair().canonical() == key.pair.canonical() && path.rate() == key.rate;
     let way = |(name, path): (&String, &Path)| {
         let name = PathName::new(name).ok()?;
-        let (router, toward) = (path.from.clone(), path.to.clone());
-        Some(Way { router, toward, path: name, target: path.target() })
+        let (router, toward, ipv6) = (path.from.clone(), path.to.clone(), path.ipv6);
+        Some(Way { router, toward, path: name, target: path.target(), ipv6 })
     };
     paths.iter().filter(|(_, path)| of_key(path)).filter_map(way).collect()
 }
 
-/// By a provider that makes a table of its own for each direction. The mark is the table's number.
+/// By a provider that makes a table of its own for each direction. The mark is the table's number; what
+/// the table has is a default route of IPv4.
 fn told(entrance: &Entrance, pair: &Pair, network: &Network) -> Option<Way> {
     let router = network.router(&entrance.node)?;
     let toward = match router == pair.ingress {
@@ -108,7 +109,8 @@ fn told(entrance: &Entrance, pair: &Pair, network: &Network) -> Option<Way> {
     };
     let path = PathName::new(&format!("lsp-{}", entrance.table)).ok()?;
     let target = Target { mark: entrance.table, table: entrance.table };
-    Some(Way { router: router.to_owned(), toward: toward.clone(), path, target })
+    let (router, toward) = (router.to_owned(), toward.clone());
+    Some(Way { router, toward, path, target, ipv6: false })
 }
 
 #[cfg(test)]
@@ -126,6 +128,7 @@ mod tests {
             table: 100 + mark,
             rate_mbps: None,
             excess: Default::default(),
+            ipv6: mark != 1,
         };
         let paths = BTreeMap::from([
             ("forth".to_owned(), path("r1", "r2", 1)),
@@ -137,9 +140,9 @@ mod tests {
         let ways = fixed(&key, &paths);
         let of: Vec<_> = ways
             .iter()
-            .map(|way| (way.path.as_str(), way.router.as_str(), way.target.table))
+            .map(|way| (way.path.as_str(), way.router.as_str(), way.target.table, way.ipv6))
             .collect();
-        assert_eq!(of, [("back", "r2", 101), ("forth", "r1", 101)]);
+        assert_eq!(of, [("back", "r2", 101, false), ("forth", "r1", 101, false)]);
     }
 
     #[test]
@@ -151,7 +154,7 @@ mod tests {
         let pair = Pair::new("r1", "r2");
         let way = told(&entrance("r2"), &pair, &network).unwrap();
         assert_eq!((way.path.as_str(), way.toward.as_str()), ("lsp-10007", "r1"));
-        assert_eq!(way.target, Target { mark: 10_007, table: 10_007 });
+        assert_eq!((way.target, way.ipv6), (Target { mark: 10_007, table: 10_007 }, false));
         assert_eq!(told(&entrance("r3"), &pair, &network), None);
     }
 }

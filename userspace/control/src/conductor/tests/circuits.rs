@@ -49,6 +49,40 @@ fn a_reserved_rate_is_for_its_ticket_alone() {
 }
 
 #[test]
+fn ipv6_is_not_sent_where_only_ipv4_goes() {
+    let six = |from: u8, to: u8, port| FiveTuple {
+        src: format!("2001:db8:{from}::1").parse().unwrap(),
+        dst: format!("2001:db8:{to}::1").parse().unwrap(),
+        ..flow(1, port)
+    };
+    let (name, mut four) = circuit(1, true);
+    four.ways.iter_mut().for_each(|way| way.ipv6 = false);
+    let mut conductor = conductor(Settings::default());
+    conductor.take_circuits([(name.clone(), four.clone())].into());
+    conductor.hear(&event(Heard::Alpha, six(1, 2, 7)), 0);
+    conductor.hear(&event(Heard::Alpha, flow(1, 7)), 0);
+    let four_alone = [Match::flow(flow(1, 7)).unwrap()];
+    for turn in 0..3 {
+        conductor.take_table(table(&[turn]), 0);
+        conductor.settle(0);
+        let entries = &conductor.wish("r1").unwrap().entries;
+        let found: Vec<_> = entries.keys().filter(|one| one.ports().is_some()).copied().collect();
+        assert_eq!(found, four_alone);
+    }
+    assert_eq!((conductor.counters().unfit, conductor.counters().waiting), (2, 2));
+    let unfit = |line: &Line| line.what == What::RouteUnwanted && line.reason.contains("IPv6");
+    let lines: Vec<Line> = conductor.lines().into_iter().filter(unfit).collect();
+    assert_eq!(lines.len(), 2, "once at each end: {lines:?}");
+    assert_eq!(lines[0].reason, "alpha flow: the path carries no IPv6");
+    // One that carries both is up.
+    conductor.take_circuits([(name, four), circuit(2, true)].into());
+    conductor.settle(0);
+    let matching = Match::flow(six(1, 2, 7)).unwrap();
+    assert_eq!(conductor.wish("r1").unwrap().entries[&matching].as_str(), "r1-2");
+    assert_eq!((conductor.counters().unfit, conductor.counters().waiting), (0, 0));
+}
+
+#[test]
 fn a_path_that_another_circuit_took_over_is_free_of_the_first() {
     let mut world = World::new();
     world.happen(&Op::Alpha(1));
