@@ -72,7 +72,11 @@ impl Conductor {
         let Some(Known { matching, pair, .. }) = self.flows.remove(flow) else { return };
         self.records.push(Record::Over(*flow));
         self.say(now, What::FlowEnded, text(flow), why.to_owned());
-        if !self.flows.values().any(|known| known.matching == matching) {
+        let more = self.flows.values().any(|known| known.matching == matching);
+        let full = !more && self.idle.len() >= self.settings.flows;
+        self.counters.idle_full += u64::from(full);
+        // Without room its entry goes at once.
+        if !more && !full {
             let idle = Idle { pair, since: now };
             self.records.push(Record::Idle(matching, idle.clone()));
             self.idle.insert(matching, idle);

@@ -55,6 +55,8 @@ pub struct Counters {
     pub given_up: u64,
     /// Entries that aged out.
     pub aged: u64,
+    /// Entries that went with their last flow, those that wait to age being enough.
+    pub idle_full: u64,
     /// Tables taken.
     pub tables: u64,
     /// Entries that wait for a circuit, by the last look.

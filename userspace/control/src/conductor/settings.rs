@@ -46,7 +46,7 @@ pub struct Settings {
     pub lead: Ns,
     /// A flow nobody looks at any more counts as alive for so long.
     pub doubt: Ns,
-    /// Most flows.
+    /// Most flows, and most entries without flows that wait to age.
     pub flows: usize,
     /// Most lines kept for who fetches them.
     pub lines: usize,

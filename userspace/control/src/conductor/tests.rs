@@ -320,6 +320,19 @@ fn an_entry_stays_for_its_age_after_its_flow_and_then_goes() {
 }
 
 #[test]
+fn so_many_entries_wait_to_age_and_no_more() {
+    let mut conductor = conductor(Settings { flows: 3, ..Settings::default() });
+    conductor.take_circuits(circuits(&[(1, true)]));
+    for port in 1..9 {
+        conductor.hear(&event(Heard::Alpha, flow(1, port)), 0);
+        conductor.hear(&event(Heard::Ended(End::Fin), flow(1, port)), 0);
+    }
+    conductor.settle(0);
+    assert_eq!((conductor.idle.len(), conductor.counters().idle_full), (3, 5));
+    assert_eq!(conductor.wish("r1").unwrap().entries.len(), 3);
+}
+
+#[test]
 fn after_a_restart_a_flow_counts_as_alive_until_it_had_time_to_be_seen_again() {
     let mut state = State::default();
     for n in [1, 2] {
@@ -367,24 +380,4 @@ fn flows_that_go_nowhere_are_counted() {
     let counters = conductor.counters();
     let counts = (counters.nowhere, counters.local, counters.unknown_ends);
     assert_eq!((counts, counters.portless, counters.full), ((1, 1, 1), 1, 1));
-}
-
-#[test]
-fn a_ticket_asks_for_its_circuit_before_it_begins_and_ends_by_itself() {
-    let settings = Settings { lead: 60 * SECOND, ..Settings::default() };
-    let mut conductor = conductor(settings);
-    conductor.take_circuits(circuits(&[(1, true)]));
-    let mut promised = announced(&[1]);
-    (promised[0].from, promised[0].until) = (100 * SECOND, 200 * SECOND);
-    conductor.take_announced(promised);
-    let entries = |conductor: &mut Conductor, at: Ns| {
-        conductor.tick(at * SECOND);
-        conductor.settle(at * SECOND);
-        let asked = conductor.asked().online.len();
-        (asked, conductor.wish("r1").unwrap().entries.len())
-    };
-    assert_eq!(entries(&mut conductor, 39), (0, 0));
-    assert_eq!(entries(&mut conductor, 40), (1, 1));
-    assert_eq!(entries(&mut conductor, 199), (1, 1));
-    assert_eq!(entries(&mut conductor, 200), (0, 0));
 }

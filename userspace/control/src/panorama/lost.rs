@@ -27,6 +27,7 @@ impl Panorama<'_> {
             ("flows_without_ports", of.portless, "alpha flows that got a pair of hosts instead"),
             ("flows_unmatched", of.unmatched, "alpha flows that no router matches"),
             ("flows_without_room", of.full, "alpha flows not taken, flows being enough"),
+            ("idle_without_room", of.idle_full, "entries that went without waiting for their age"),
             ("flow_ends_unknown", of.unknown_ends, "ends of flows that were not known"),
             ("flows_given_up", of.given_up, "flows not seen since a restart"),
             ("lines_dropped", of.lines_dropped, "lines of the audit log dropped for want of room"),

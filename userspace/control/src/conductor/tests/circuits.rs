@@ -97,3 +97,23 @@ fn a_path_that_another_circuit_took_over_is_free_of_the_first() {
     world.happen(&Op::Pass(1));
     assert_eq!(world.conductor.steered(), BTreeSet::from([new]));
 }
+
+#[test]
+fn a_ticket_asks_for_its_circuit_before_it_begins_and_ends_by_itself() {
+    let settings = Settings { lead: 60 * SECOND, ..Settings::default() };
+    let mut conductor = conductor(settings);
+    conductor.take_circuits(circuits(&[(1, true)]));
+    let mut promised = announced(&[1]);
+    (promised[0].from, promised[0].until) = (100 * SECOND, 200 * SECOND);
+    conductor.take_announced(promised);
+    let entries = |conductor: &mut Conductor, at: Ns| {
+        conductor.tick(at * SECOND);
+        conductor.settle(at * SECOND);
+        let asked = conductor.asked().online.len();
+        (asked, conductor.wish("r1").unwrap().entries.len())
+    };
+    assert_eq!(entries(&mut conductor, 39), (0, 0));
+    assert_eq!(entries(&mut conductor, 40), (1, 1));
+    assert_eq!(entries(&mut conductor, 199), (1, 1));
+    assert_eq!(entries(&mut conductor, 200), (0, 0));
+}
