@@ -16,8 +16,21 @@ pub const WAITING: usize = 4096;
 pub enum Heard {
     /// From a detector.
     Event(Event),
-    /// Its input has ended, or broke off, and why.
+    /// Its input has ended, or broke off, and why. It may be tried again.
     Ended(String),
+    /// What broke off is read again.
+    Again,
+}
+
+/// A counter of who looks for alpha flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Its name in the metrics, without their prefix.
+    pub name: &'static str,
+    /// So many since the loop began.
+    pub count: u64,
+    /// What it counts, in words.
+    pub meaning: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +39,7 @@ struct Shared {
     gate: Mutex<Option<Arc<Gate>>>,
     reports: AtomicU64,
     last: AtomicI64,
+    tallies: Mutex<Vec<Tally>>,
 }
 
 /// The loop's end.
@@ -63,6 +77,11 @@ impl Speaker {
         self.shared.last.fetch_max(now, Ordering::Relaxed);
     }
 
+    /// What fell off before it could be said, all of it, in place of what was told before.
+    pub fn count(&self, tallies: Vec<Tally>) {
+        *self.shared.tallies.lock().unwrap_or_else(PoisonError::into_inner) = tallies;
+    }
+
     /// The offline table, if there is another since the last call.
     pub fn gate(&self) -> Option<Arc<Gate>> {
         self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -88,6 +107,11 @@ impl Feed {
     pub fn reports(&self) -> (u64, Option<Ns>) {
         let last = self.shared.last.load(Ordering::Relaxed);
         (self.shared.reports.load(Ordering::Relaxed), (last > 0).then_some(last))
+    }
+
+    /// What fell off, as the detector's end told it last.
+    pub fn tallies(&self) -> Vec<Tally> {
+        self.shared.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -116,7 +140,11 @@ mod tests {
         assert_eq!(feed.reports(), (4, Some(7)));
         feed.set_gate(Gate::default());
         assert!(speaker.gate().is_some() && speaker.gate().is_none());
+        let tally = Tally { name: "reports_late", count: 2, meaning: "late reports" };
+        speaker.count(vec![tally]);
         drop(speaker);
         assert_eq!(feed.next().unwrap_err(), Gone);
+        // What was counted outlives who counted.
+        assert_eq!((feed.reports(), feed.tallies()), ((4, Some(7)), vec![tally]));
     }
 }

@@ -76,6 +76,8 @@ pub struct Input {
     pub last_ms: Option<u64>,
     /// After so long without anything it is stale; `None`: it may be silent.
     pub stale_after_ms: Option<u64>,
+    /// Why it is not read now, or not as it should be; empty if it is.
+    pub trouble: String,
     /// In words, such as the day of a table; may be empty.
     pub note: String,
 }

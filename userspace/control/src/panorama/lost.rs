@@ -57,6 +57,11 @@ impl Panorama<'_> {
                 circuits.under_traffic,
                 "circuits taken down with packets sent into them",
             ),
+            (
+                "circuit_steps_dropped",
+                circuits.steps,
+                "steps of circuits dropped before they were told",
+            ),
             ("circuit_news_dropped", self.office.dropped, "steps and troubles of circuits dropped"),
             (
                 "routes_refused",
@@ -68,6 +73,16 @@ impl Panorama<'_> {
             ("routes_failed", sum(|r| r.counters.failed), "rules given up"),
             ("routes_without_room", sum(|r| r.counters.full), "entries refused for want of room"),
             ("routers_unread", sum(|r| r.counters.unread), "readings of routers that failed"),
+            (
+                "route_flows_without_room",
+                sum(|r| r.counters.live_full),
+                "alpha flows that routers do not keep as alive for want of room",
+            ),
+            (
+                "route_steps_dropped",
+                sum(|r| r.counters.transitions_dropped),
+                "steps of routes dropped before they were told",
+            ),
             ("route_news_dropped", sum(|r| r.dropped), "steps and troubles of routes dropped"),
             ("store_failures", self.journal.failures, "records that could not be written"),
             (
@@ -81,6 +96,7 @@ impl Panorama<'_> {
             count,
             meaning: meaning.to_owned(),
         };
-        rows.into_iter().map(lost).collect()
+        let heard = self.tallies.iter().map(|one| (one.name, one.count, one.meaning));
+        rows.into_iter().chain(heard).map(lost).collect()
     }
 }

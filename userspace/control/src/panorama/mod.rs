@@ -5,6 +5,7 @@ mod lost;
 
 use crate::clock::ms;
 use crate::conductor::{Circuit, Conductor, Why};
+use crate::feed::Tally;
 use crate::metrics::Text;
 use crate::ticket::Book;
 use crate::view::{Delay, Event, Flow, Input, LINES, Link, Lost, Lsp, Mode, Router, VERSION, View};
@@ -63,6 +64,8 @@ pub struct Panorama<'p> {
     pub audit_failures: u64,
     /// Flow reports read.
     pub reports: u64,
+    /// What detectors left out or lost.
+    pub tallies: Vec<Tally>,
 }
 
 /// The name of a state.
@@ -275,6 +278,8 @@ impl Panorama<'_> {
         let none = String::new;
         text.gauge("started_seconds", "when the loop began", view.started_ms / 1000);
         text.gauge("dry_run", "1: nothing is touched", u64::from(self.mode == Mode::DryRun));
+        let broken = self.inputs.iter().filter(|input| !input.trouble.is_empty()).count() as u64;
+        text.gauge("inputs_in_trouble", "inputs that are not read as they should be", broken);
         text.gauge("flows", "alpha flows that live", self.conductor.flows().count() as u64);
         let waiting = self.conductor.counters().waiting;
         text.gauge("entries_waiting", "entries without a circuit that is up", waiting);

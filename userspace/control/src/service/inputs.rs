@@ -47,17 +47,19 @@ impl Service {
 
     fn take_events(&mut self, at: Ns) {
         for _ in 0..EVENTS {
-            let Some(feed) = &self.feed else { return };
-            match feed.next() {
+            match self.feed.next() {
                 Ok(Some(Heard::Event(event))) => self.hear(&event, at),
                 Ok(Some(Heard::Ended(why))) => {
                     self.conductor.doubt_all(at);
                     self.trouble("collector", Some(why), at);
                 }
+                Ok(Some(Heard::Again)) => self.trouble("collector", None, at),
                 Ok(None) => return,
                 Err(Gone) => {
-                    self.conductor.doubt_all(at);
-                    self.feed = None;
+                    if !std::mem::replace(&mut self.deaf, true) {
+                        self.conductor.doubt_all(at);
+                    }
+                    return;
                 }
             }
         }
@@ -106,9 +108,7 @@ impl Service {
             Ok(table) => {
                 self.trouble("offline.tables", None, at);
                 self.conductor.take_table(table, at);
-                if let Some(feed) = &self.feed {
-                    feed.set_gate(self.conductor.gate().clone());
-                }
+                self.feed.set_gate(self.conductor.gate().clone());
             }
             // The table in force stays.
             Err(bad) => self.trouble("offline.tables", Some(bad.to_string()), at),

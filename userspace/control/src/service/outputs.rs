@@ -74,14 +74,20 @@ impl Service {
         }
     }
 
-    fn inputs(&self) -> Vec<Input> {
+    pub(super) fn inputs(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
-        if let (Some(collector), Some(feed)) = (&self.settings.collector, &self.feed) {
-            let (reports, last) = feed.reports();
+        if let Some(collector) = &self.settings.collector {
+            let (reports, last) = self.feed.reports();
+            let trouble = match (self.troubles.get("collector"), self.deaf) {
+                (Some(said), _) => said.clone(),
+                (None, true) => "nobody reads it any more".to_owned(),
+                (None, false) => String::new(),
+            };
             inputs.push(Input {
                 name: collector.name(),
                 last_ms: last.map(ms),
                 stale_after_ms: Some(STALE_MS),
+                trouble,
                 note: format!("{reports} reports"),
             });
         }
@@ -92,6 +98,7 @@ impl Service {
                 name: format!("offline table {}", offline.tables.display()),
                 last_ms: None,
                 stale_after_ms: None,
+                trouble: self.troubles.get("offline.tables").cloned().unwrap_or_default(),
                 note: format!("{day}, {} entries", table.entries.len()),
             });
         }
@@ -136,7 +143,8 @@ impl Service {
                 .unwrap_or_default(),
             announced: self.announced,
             audit_failures,
-            reports: self.feed.as_ref().map_or(0, |feed| feed.reports().0),
+            reports: self.feed.reports().0,
+            tallies: self.feed.tallies(),
         };
         let (view, metrics) = panorama.show();
         drop(book);

@@ -2,6 +2,7 @@
 //! `hntes run`: the loop.
 
 mod listen;
+mod tallies;
 
 use crate::cmd::assume;
 use anyhow::{Context, Result};

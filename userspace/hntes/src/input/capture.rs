@@ -10,7 +10,6 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::path::Path;
 use telesteer_fam::Record;
 use telesteer_wire::capture::Kind;
 use telesteer_wire::pcap::{Dissector, Reader, Transport};
@@ -29,12 +28,12 @@ const SESSIONS_MAX: usize = 65_536;
 
 /// Hands every record of a capture to `each`.
 pub(super) fn read(
-    path: &Path,
+    mut report: FileReport,
     file: impl Read + Send,
     assume: &Assume,
     mut each: impl FnMut(&Record),
 ) -> Result<FileReport> {
-    let mut report = FileReport::new(path);
+    let path = report.path.clone();
     report.format = Some(Format::Capture);
     let mut reader = Reader::of(file).with_context(|| format!("reading {}", path.display()))?;
     let mut dissector = Dissector::default();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! NetFlow v9 and IPFIX messages of one transport session as flow records.
 
-use super::{Assume, Bad, FileReport};
+use super::{Assume, FileReport};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use telesteer_fam::{FiveTuple, Record, Sampling};
@@ -61,22 +61,22 @@ impl Decoder {
                     report.records += 1;
                     each(&record);
                 }
-                Err(reason) => count(&mut report.bad, reason, 1, number),
+                Err(reason) => report.count_all(reason, 1, number),
             }
         };
         let decoded = match self.session.decode(message, Arrival::default(), &mut sink) {
             Ok(decoded) => decoded,
-            Err(error) => return count(&mut report.bad, &error.to_string(), 1, number),
+            Err(error) => return report.count_all(&error.to_string(), 1, number),
         };
         for at in &decoded.problems {
-            count(&mut report.bad, &at.problem.to_string(), 1, number);
+            report.count_all(&at.problem.to_string(), 1, number);
         }
         if let Sequence::Lost(lost) = decoded.sequence {
             let what = match decoded.version {
                 NETFLOW_V9 => "messages missing by sequence number",
                 _ => "records missing by sequence number",
             };
-            count(&mut report.bad, what, u64::from(lost), number);
+            report.count_all(what, u64::from(lost), number);
         }
     }
 
@@ -84,16 +84,7 @@ impl Decoder {
     pub(super) fn finish(&self, number: u64, report: &mut FileReport) {
         let waiting = self.session.waiting() as u64 + self.session.counters().sets_given_up;
         if waiting > 0 {
-            count(&mut report.bad, "sets without their template", waiting, number);
-        }
-    }
-}
-
-fn count(bad: &mut BTreeMap<String, Bad>, reason: &str, lines: u64, first: u64) {
-    match bad.get_mut(reason) {
-        Some(bad) => bad.lines = bad.lines.saturating_add(lines),
-        None => {
-            bad.insert(reason.to_owned(), Bad { lines, first });
+            report.count_all("sets without their template", waiting, number);
         }
     }
 }

@@ -8,7 +8,6 @@ use super::decoded::Decoder;
 use super::{Assume, FileReport, Format};
 use anyhow::{Context, Result, bail};
 use std::io::{BufReader, Read};
-use std::path::Path;
 use telesteer_fam::Record;
 
 /// How a file of messages begins: version 10.
@@ -19,13 +18,13 @@ const HEADER: usize = 16;
 
 /// Hands every record of a file to `each`.
 pub(super) fn read(
-    path: &Path,
+    mut report: FileReport,
     file: impl Read + Send,
     assume: &Assume,
     mut each: impl FnMut(&Record),
 ) -> Result<FileReport> {
     let mut file = BufReader::with_capacity(1 << 20, file);
-    let mut report = FileReport::new(path);
+    let path = report.path.clone();
     report.format = Some(Format::Ipfix);
     let mut decoder = Decoder::new(None);
     let mut message = Vec::new();

@@ -26,6 +26,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use telesteer_engine::Assumed;
 use telesteer_engine::notes::Notes;
 use telesteer_fam::{Record, Sampling};
@@ -90,6 +92,9 @@ pub struct FileReport {
     pub notes: Notes,
     /// Why the file, or the rest of it, could not be read.
     pub failed: Option<String>,
+    /// Bad lines so far, for who cannot wait for the end.
+    #[serde(skip)]
+    pub(crate) watch: Option<Arc<AtomicU64>>,
 }
 
 /// Lines of one fault.
@@ -104,7 +109,13 @@ pub struct Bad {
 impl FileReport {
     pub(crate) fn new(path: &Path) -> Self {
         let (notes, path) = (Notes::of(path), path.to_owned());
-        Self { path, format: None, records: 0, bad: BTreeMap::new(), notes, failed: None }
+        let (bad, failed, watch) = (BTreeMap::new(), None, None);
+        Self { path, format: None, records: 0, bad, notes, failed, watch }
+    }
+
+    /// The same, whose bad lines are counted there too.
+    pub(crate) fn watched(path: &Path, watch: Option<Arc<AtomicU64>>) -> Self {
+        Self { watch, ..Self::new(path) }
     }
 
     /// Of a file that could not be read.
@@ -113,10 +124,18 @@ impl FileReport {
     }
 
     fn count(&mut self, reason: &str, line: u64) {
+        self.count_all(reason, 1, line);
+    }
+
+    /// Counts so many of one fault, of which the first is there.
+    pub(crate) fn count_all(&mut self, reason: &str, lines: u64, first: u64) {
+        if let Some(watch) = &self.watch {
+            watch.fetch_add(lines, Ordering::Relaxed);
+        }
         match self.bad.get_mut(reason) {
-            Some(bad) => bad.lines += 1,
+            Some(bad) => bad.lines = bad.lines.saturating_add(lines),
             None => {
-                self.bad.insert(reason.to_owned(), Bad { lines: 1, first: line });
+                self.bad.insert(reason.to_owned(), Bad { lines, first });
             }
         }
     }
@@ -166,15 +185,15 @@ pub fn read_source(
         return parquet::read(path, file, assume, each);
     }
     let format = messages_of(&head);
+    let mut report = FileReport::watched(path, source.watch.clone());
     // A pipe cannot go back to its beginning.
     let file = Cursor::new(head).chain(file);
     match format {
-        Some(Format::Capture) => return capture::read(path, file, assume, each),
-        Some(_) => return messages::read(path, file, assume, each),
+        Some(Format::Capture) => return capture::read(report, file, assume, each),
+        Some(_) => return messages::read(report, file, assume, each),
         None => {}
     }
     let mut file = BufReader::with_capacity(1 << 20, file);
-    let mut report = FileReport::new(path);
     let mut buffer = Vec::new();
     let mut lines: Option<Lines> = None;
     let mut number = 0;

@@ -13,6 +13,8 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Standard input on the command line.
 const DASH: &str = "-";
@@ -30,12 +32,19 @@ pub struct Source {
     pub at: PathBuf,
     /// What keeps that there, of a copy, and how large it is.
     copy: Option<(File, u64)>,
+    /// Where lines that are no record are counted while it is read.
+    pub(super) watch: Option<Arc<AtomicU64>>,
 }
 
 impl Source {
     /// A file that is read where it is.
     pub fn of(path: &Path) -> Self {
-        Self { name: path.to_owned(), at: path.to_owned(), copy: None }
+        Self { name: path.to_owned(), at: path.to_owned(), copy: None, watch: None }
+    }
+
+    /// The same, whose lines that are no record are counted there too.
+    pub fn watched(path: &Path, bad: Arc<AtomicU64>) -> Self {
+        Self { watch: Some(bad), ..Self::of(path) }
     }
 
     /// Octets that were copied because they could not be read twice.
@@ -116,7 +125,7 @@ fn source(name: PathBuf, room: u64, most: u64) -> Result<Source> {
     let name = if stdin { STDIN.into() } else { name };
     let pipe = fs::metadata(&at).is_ok_and(|about| !about.is_file() && !about.is_dir());
     if !pipe {
-        return Ok(Source { name, at, copy: None });
+        return Ok(Source { name, at, copy: None, watch: None });
     }
     let mut from: Box<dyn Read> = match stdin {
         true => Box::new(io::stdin().lock()),
@@ -124,7 +133,7 @@ fn source(name: PathBuf, room: u64, most: u64) -> Result<Source> {
     };
     let (file, octets) = copied(&name, &mut from, room, most)?;
     let at = format!("/proc/self/fd/{}", file.as_raw_fd()).into();
-    Ok(Source { name, at, copy: Some((file, octets)) })
+    Ok(Source { name, at, copy: Some((file, octets)), watch: None })
 }
 
 /// Copies what cannot be read twice.

@@ -11,10 +11,10 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 use telesteer_fam::screen::{self, Fault};
 use telesteer_fam::{FiveTuple, Ns, Reading, Record};
 use telesteer_online::Report;
@@ -26,6 +26,9 @@ const AHEAD: usize = 4096;
 
 /// Octets of a packet that its headers fit into.
 const CUT: usize = 160;
+
+/// Between two looks at what the kernel dropped.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// LINKTYPE of packets without a link layer.
 const RAW_IP: i32 = 101;
@@ -57,6 +60,15 @@ pub enum Kind {
     Readings,
 }
 
+/// What is odd about an input, counted while it is read.
+#[derive(Debug, Default)]
+pub struct Odd {
+    /// Lines that are no record, packets of no flow.
+    pub bad: Arc<AtomicU64>,
+    /// Packets that the kernel dropped for want of room.
+    pub dropped: AtomicU64,
+}
+
 /// An input.
 #[derive(Debug)]
 pub struct Source {
@@ -64,6 +76,8 @@ pub struct Source {
     pub items: Receiver<Item>,
     /// Its name.
     pub name: String,
+    /// What was odd about it so far.
+    pub odd: Arc<Odd>,
     tap: Option<Tap>,
     live: bool,
 }
@@ -92,10 +106,12 @@ impl Source {
         };
         let read = tap.as_ref().map_or_else(|| path.to_owned(), Tap::path);
         let named = name.clone();
+        let odd: Arc<Odd> = Arc::default();
+        let bad = Arc::clone(&odd.bad);
         thread::spawn(move || {
             let outcome = match kind {
-                Kind::Records(assume) => records(&read, &assume, &send),
-                Kind::Packets => packets(&read, &send),
+                Kind::Records(assume) => records(&read, &assume, &send, bad),
+                Kind::Packets => packets(&read, &send, bad),
                 Kind::Readings => readings(&read, &send),
             };
             let outcome = match outcome {
@@ -105,7 +121,7 @@ impl Source {
             // Nobody waits for it: then nobody need know.
             let _ = send.send(Item::End(outcome));
         });
-        Ok(Self { items, name, tap, live })
+        Ok(Self { items, name, odd, tap, live })
     }
 
     /// Begins to read the headers of the packets that come in at an interface.
@@ -118,10 +134,12 @@ impl Source {
         let mirror = mirror.with_context(|| format!("--interface {name} (needs CAP_NET_RAW)"))?;
         let (send, items) = sync_channel(AHEAD);
         let path = PathBuf::from(name);
+        let odd: Arc<Odd> = Arc::default();
+        let counted = Arc::clone(&odd);
         thread::spawn(move || {
-            let _ = send.send(Item::End(arriving(&path, mirror, &send, &stop)));
+            let _ = send.send(Item::End(arriving(&path, mirror, &send, &stop, &counted)));
         });
-        Ok(Self { items, name: name.to_owned(), tap: None, live: true })
+        Ok(Self { items, name: name.to_owned(), odd, tap: None, live: true })
     }
 
     /// Whether more may come for as long as it likes.
@@ -147,9 +165,14 @@ fn renamed(error: &Error, read: &Path, name: &str) -> Error {
     Error::msg(format!("{error:#}").replace(&read.display().to_string(), name))
 }
 
-fn records(path: &Path, assume: &Assume, send: &SyncSender<Item>) -> Result<FileReport> {
+fn records(
+    path: &Path,
+    assume: &Assume,
+    send: &SyncSender<Item>,
+    bad: Arc<AtomicU64>,
+) -> Result<FileReport> {
     let reading = Reading::default();
-    input::read(path, assume, |record| {
+    input::read_source(&input::source::Source::watched(path, bad), assume, |record| {
         let item = match screen::bytes(record, &reading) {
             Ok(bytes) => Item::Report(report(record, bytes)),
             Err(fault) => Item::LeftOut(fault),
@@ -164,9 +187,9 @@ fn report(record: &Record, bytes: u64) -> Report {
     Report { last, key, first, bytes, exporter, fin: false }
 }
 
-fn packets(path: &Path, send: &SyncSender<Item>) -> Result<FileReport> {
+fn packets(path: &Path, send: &SyncSender<Item>, bad: Arc<AtomicU64>) -> Result<FileReport> {
     let at = || format!("reading {}", path.display());
-    let mut report = FileReport::new(path);
+    let mut report = FileReport::watched(path, Some(bad));
     report.format = Some(input::Format::Capture);
     let file: Box<dyn Read + Send> = Box::new(File::open(path).with_context(at)?);
     let mut reader = Reader::of(file).with_context(at)?;
@@ -189,7 +212,7 @@ fn packets(path: &Path, send: &SyncSender<Item>) -> Result<FileReport> {
                     break;
                 }
             }
-            None => count(&mut report, NO_IP, 1, number),
+            None => report.count_all(NO_IP, 1, number),
         }
     }
     Ok(report)
@@ -201,9 +224,15 @@ fn arriving(
     mut mirror: Mirror,
     send: &SyncSender<Item>,
     stop: &AtomicBool,
+    odd: &Odd,
 ) -> Result<FileReport> {
-    let mut report = FileReport::new(path);
+    let mut report = FileReport::watched(path, Some(Arc::clone(&odd.bad)));
+    let mut looked = Instant::now();
     while !stop.load(Ordering::Relaxed) {
+        if looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            drops(&mut mirror, odd);
+        }
         let packet = match mirror.receive() {
             Ok(Some(packet)) => packet,
             Ok(None) => continue,
@@ -219,7 +248,7 @@ fn arriving(
         let (data, wire_len) = (packet.data, packet.len);
         let Some(headers) = headers(&Packet { time_ns, link: RAW_IP, wire_len, data }) else {
             let number = report.records + 1;
-            count(&mut report, NO_IP, 1, number);
+            report.count_all(NO_IP, 1, number);
             continue;
         };
         report.records += 1;
@@ -227,22 +256,24 @@ fn arriving(
             break;
         }
     }
-    if let Ok(drops) = mirror.drops()
-        && drops > 0
-    {
-        let number = report.records;
-        count(&mut report, "packet dropped by the kernel", drops, number);
+    let lines = drops(&mut mirror, odd);
+    if lines > 0 {
+        let first = report.records;
+        report.bad.insert("packet dropped by the kernel".to_owned(), Bad { lines, first });
     }
     Ok(report)
 }
 
+/// Counts what the kernel dropped.
+fn drops(mirror: &mut Mirror, odd: &Odd) -> u64 {
+    if let Ok(drops) = mirror.drops() {
+        odd.dropped.store(drops, Ordering::Relaxed);
+    }
+    odd.dropped.load(Ordering::Relaxed)
+}
+
 /// What is no packet of a flow.
 const NO_IP: &str = "frame without an IP packet";
-
-fn count(report: &mut FileReport, reason: &str, lines: u64, first: u64) {
-    let bad = report.bad.entry(reason.to_owned());
-    bad.or_insert(Bad { lines: 0, first }).lines += lines;
-}
 
 fn of_packet(told: &Headers, time_ns: u64) -> Report {
     let Headers { src, dst, proto, src_port, dst_port, octets, ends } = *told;

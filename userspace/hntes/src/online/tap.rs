@@ -178,7 +178,14 @@ fn follow(path: &Path, mut file: File, shared: &Shared) -> std::io::Result<()> {
         if same {
             file.rewind()?;
         } else {
-            let next = File::open(path)?;
+            // It may be gone again since it was looked at.
+            let next = match File::open(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    thread::sleep(LOOK);
+                    continue;
+                }
+                other => other?,
+            };
             // What came after the last look.
             let copied = copy(&mut file, shared)?;
             last = copied.last.or(last);

@@ -191,6 +191,10 @@ fn the_page_is_live_and_says_when_it_is_not() {
     banner(&mut browser, "stale", "Dry run");
     stage.change(|view| view.inputs[0].last_ms = Some(view.now_ms));
     banner(&mut browser, "dry", "Dry run");
+    stage.change(|view| view.inputs[0].trouble = "eth1: it is down".to_owned());
+    banner(&mut browser, "stale", "records of the collector (eth1: it is down)");
+    stage.change(|view| view.inputs[0].trouble.clear());
+    banner(&mut browser, "dry", "Dry run");
     stage.goes(false);
     banner(&mut browser, "stale", "the loop last said something");
     stage.goes(true);

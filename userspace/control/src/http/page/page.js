@@ -57,7 +57,7 @@ const silent = (view, input) => input.stale_after_ms !== null && view.now_ms - (
 function inputs(view) {
   rows('inputs', view.inputs.map(input => h('tr', {}, cell(input.name),
     cell(input.last_ms === null ? 'nothing yet' : `${duration(view.now_ms - input.last_ms)} ago`, silent(view, input) ? 'amiss' : null),
-    cell(input.note, 'words'))), view.left_off.inputs);
+    cell([input.trouble, input.note].filter(Boolean).join('; '), input.trouble ? 'words amiss' : 'words'))), view.left_off.inputs);
 }
 
 function lost(view) {
@@ -74,12 +74,14 @@ function banner(view, age) {
     starting: ['wait', 'Starting: what there is, is read back before anything is done.'],
     stopping: ['wait', 'The loop is ending.'],
   };
+  const broken = view.inputs.filter(input => input.trouble).map(input => `${input.name} (${input.trouble})`);
   const stale = view.inputs.filter(input => silent(view, input)).map(input => input.name);
   const [look, words] = modes[view.mode] || ['wait', `Mode ${view.mode}.`];
   if (trouble !== '' && performance.now() - lastAt > OLD_MS) {
     return ['stale', `Stale: no answer for ${duration(performance.now() - lastAt)} (${trouble}). What is shown is of ${instant(view.now_ms, view.now_ms)} UTC. ${view.mode === 'dry_run' ? words : ''}`];
   }
   if (age > OLD_MS) return ['stale', `Stale: the loop last said something ${duration(age)} ago. ${view.mode === 'dry_run' ? words : ''}`];
+  if (broken.length > 0) return ['stale', `Input in trouble: ${broken.join(', ')}. ${words}`];
   if (stale.length > 0) return ['stale', `Stale input: nothing came lately from ${stale.join(', ')}. ${words}`];
   return [look, words];
 }

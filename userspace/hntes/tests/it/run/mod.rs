@@ -2,6 +2,7 @@
 //! The loop as it is run.
 
 mod bed;
+mod broken;
 mod killed;
 mod lives;
 mod offline;
