@@ -9,8 +9,8 @@ use crate::local::node::Node;
 use crate::local::store::{self, Phase, Record};
 use crate::plan::{Admission, Numbers};
 use crate::request::{Name, Request};
-use crate::time::At;
-use crate::topology::Topology;
+use crate::time::{At, Span};
+use crate::topology::{Hop, Topology};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -120,6 +120,31 @@ impl Local {
             Some(Entrance { node: node.name.clone(), netns: node.netns.clone(), table, label })
         };
         record.plan.lsps.iter().filter_map(entrance).collect()
+    }
+
+    /// The routers of each direction of a circuit, the first of them first.
+    pub async fn courses(&self, id: &Id) -> Vec<Vec<String>> {
+        let inner = self.inner.lock().await;
+        let Some(record) = Name::parse(&id.0).and_then(|name| inner.records.get(&name)) else {
+            return Vec::new();
+        };
+        let topology = inner.admission.topology();
+        let course = |lsp: &crate::plan::Lsp| {
+            let first = topology.nodes().get(lsp.from).map(|node| node.name.clone());
+            let ends = lsp.hops.iter().filter_map(|(hop, _)| topology.ends(*hop));
+            first.into_iter().chain(ends.map(|(_, far)| far.node.clone())).collect()
+        };
+        record.plan.lsps.iter().map(course).collect()
+    }
+
+    /// What circuits have booked now of each link, by its number, Mb/s: of the direction that has more.
+    pub async fn booked(&self) -> Vec<u64> {
+        let inner = self.inner.lock().await;
+        let from = now();
+        let span = Span { from, until: Some(from.plus(1)) };
+        let peak = |link, forth| inner.admission.budget().peak(Hop { link, forth }, span);
+        let links = 0..inner.admission.topology().links().len();
+        links.map(|link| peak(link, true).max(peak(link, false))).collect()
     }
 
     pub(super) fn error(&self, request: &'static str, key: impl ToString, why: Why) -> Error {

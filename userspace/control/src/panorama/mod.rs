@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The loop at one instant, as the interface shows it. No I/O and no clock.
 
+mod flows;
 mod lost;
+#[cfg(test)]
+mod tests;
 
 use crate::clock::ms;
 use crate::conductor::{Circuit, Conductor, Why};
@@ -27,6 +30,9 @@ pub struct Told {
     /// Bit/s then.
     pub rate: u64,
 }
+
+/// What tickets announce, each with its first instant, the first after it, and the ticket.
+pub type Promised = BTreeMap<Match, Vec<(Ns, Ns, String)>>;
 
 /// All that there is to show.
 pub struct Panorama<'p> {
@@ -56,6 +62,8 @@ pub struct Panorama<'p> {
     pub delays: Vec<Delay>,
     /// What detectors told of flows.
     pub told: &'p BTreeMap<FiveTuple, Told>,
+    /// What tickets announce.
+    pub promised: &'p Promised,
     /// Of the journal.
     pub journal: journal::Counters,
     /// Of tickets that cannot be acted on as they are.
@@ -147,15 +155,14 @@ impl Panorama<'_> {
 
     fn links(&self) -> Vec<Link> {
         let links = self.topology.into_iter().flat_map(Topology::links);
-        let link = |link: &telesteer_circuit::topology::Link| Link {
+        let link = |(number, link): (usize, &telesteer_circuit::topology::Link)| Link {
             a: link.a.node.clone(),
             b: link.b.node.clone(),
             mbps: link.mbps,
-            // Which links a circuit takes only its provider knows.
-            reserved_mbps: 0,
+            reserved_mbps: self.office.booked.get(number).copied().unwrap_or(0),
             reservable_mbps: link.reservable(),
         };
-        links.take(LINES).map(link).collect()
+        links.enumerate().take(LINES).map(link).collect()
     }
 
     /// Why a circuit is there: the strongest reason of what goes into it.
@@ -184,9 +191,7 @@ impl Panorama<'_> {
     fn lsps(&self) -> Vec<Lsp> {
         let mut used: BTreeMap<(&str, &PathName), u64> = BTreeMap::new();
         for (flow, _, pair) in self.conductor.flows() {
-            let Some(wish) = self.conductor.wish(&pair.ingress) else { continue };
-            let path = Match::flow(*flow).ok().and_then(|matching| wish.entries.get(&matching));
-            if let Some(path) = path {
+            if let Some(path) = self.entry(flow, &pair.ingress).and_then(|entry| entry.path) {
                 let rate = self.told.get(flow).map_or(0, |told| told.rate);
                 let sum = used.entry((&pair.ingress, path)).or_default();
                 *sum = sum.saturating_add(rate);
@@ -194,11 +199,11 @@ impl Panorama<'_> {
         }
         let mut lsps = Vec::new();
         for (name, circuit) in self.conductor.circuits().into_iter().flatten() {
-            let line = |ingress: &str, egress: &str, name: String, bits: u64| Lsp {
-                name,
+            let line = |ingress: &str, egress: &str, path: String, bits: u64| Lsp {
+                name: path,
                 ingress: ingress.to_owned(),
                 egress: egress.to_owned(),
-                hops: vec![ingress.to_owned(), egress.to_owned()],
+                hops: self.hops(name, ingress, egress),
                 state: word(circuit.state),
                 wanted_by: self.wanted_by(circuit).to_owned(),
                 rate_mbps: Some(circuit.rate.mbps()).filter(|mbps| *mbps > 0),
@@ -242,24 +247,19 @@ impl Panorama<'_> {
         let flows = self.conductor.flows().take(LINES);
         flows
             .map(|(flow, live, pair)| {
-                let matching = Match::flow(*flow).ok();
-                let report = self.stations.get(&pair.ingress);
-                let state = report.zip(matching).and_then(|(report, m)| report.states.get(&m));
-                let wish = self.conductor.wish(&pair.ingress);
-                let path = wish.zip(matching).and_then(|(wish, m)| wish.entries.get(&m));
-                let there = state.is_some_and(State::is_installed);
+                let entry = self.entry(flow, &pair.ingress).unwrap_or_default();
                 let told = self.told.get(flow).copied().unwrap_or_default();
                 Flow {
                     key: crate::conductor::text(flow),
                     ingress: pair.ingress.clone(),
                     egress: pair.egress.clone(),
-                    lsp: path.filter(|_| there).map(PathName::to_string),
-                    route: state.map_or("", state_name).to_owned(),
+                    lsp: entry.path.filter(|_| entry.is_there()).map(PathName::to_string),
+                    route: entry.state.map_or("", state_name).to_owned(),
                     begun_ms: ms(if told.begun > 0 { told.begun } else { live.since }),
                     detected_ms: ms(live.since),
                     rate_bps: told.rate,
                     bytes: told.bytes,
-                    ticket: None,
+                    ticket: self.ticket(flow),
                 }
             })
             .collect()

@@ -15,6 +15,7 @@ use telesteer_circuit::clock::now;
 use telesteer_circuit::driver::Driver;
 use telesteer_circuit::life::{State, Step};
 use telesteer_circuit::request::Name;
+use telesteer_fam::Ns;
 
 /// Changes of circuits, each with its reason, if there is one.
 pub type Steps = Vec<(Name, Step, String)>;
@@ -30,6 +31,8 @@ pub(super) struct Desk {
     asked: Option<Asked>,
     again: Instant,
     ways: BTreeMap<Name, Vec<Way>>,
+    /// The routers of each direction of a circuit.
+    courses: BTreeMap<Name, Vec<Vec<String>>>,
     /// The report in which each circuit was first told of as it is: usable or not.
     since: BTreeMap<Name, u64>,
     /// Orders that were refused as they are.
@@ -45,6 +48,7 @@ impl Desk {
             asked: None,
             again: Instant::now() + AGAIN,
             ways: BTreeMap::new(),
+            courses: BTreeMap::new(),
             since: BTreeMap::new(),
             refused: 0,
         }
@@ -115,6 +119,7 @@ impl Desk {
     ) -> Option<BTreeMap<Name, Circuit>> {
         let entries = self.driver.book.entries();
         self.ways.retain(|name, _| entries.contains_key(name));
+        self.courses.retain(|name, _| entries.contains_key(name));
         let mut circuits = BTreeMap::new();
         for (name, entry) in entries {
             let key = Key::of(name, entry.request.rate);
@@ -122,10 +127,28 @@ impl Desk {
                 let ways = self.provider.ways(&key, entry.id.as_ref(), paths, network).await;
                 self.ways.insert(name.clone(), ways);
             }
+            if self.courses.get(name).is_none_or(Vec::is_empty) {
+                self.courses.insert(name.clone(), self.provider.courses(entry.id.as_ref()).await);
+            }
             let ways = self.ways.get(name).cloned().unwrap_or_default();
             circuits.insert(name.clone(), circuit(key, entry, ways));
         }
-        self.witness.listed().then_some(circuits)
+        self.witness.listed().map(|_| circuits)
+    }
+
+    /// When the newest list of circuits was asked for.
+    pub(super) fn listed(&self) -> Option<Ns> {
+        self.witness.listed()
+    }
+
+    /// The routers of each direction of a circuit, as far as the provider tells.
+    pub(super) fn courses(&self) -> &BTreeMap<Name, Vec<Vec<String>>> {
+        &self.courses
+    }
+
+    /// What circuits have booked now of each link, as far as the provider tells.
+    pub(super) async fn booked(&self) -> Vec<u64> {
+        self.provider.booked().await
     }
 
     /// The loop is told of circuits, in the report of that number.

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use telesteer_circuit::book::{Book, Lost};
 use telesteer_circuit::driver::Driver;
 use telesteer_circuit::request::Name;
+use telesteer_fam::Ns;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -49,6 +50,12 @@ pub struct Report {
     pub number: u64,
     /// All circuits; none before the provider listed them.
     pub circuits: Option<BTreeMap<Name, Circuit>>,
+    /// When the newest list was asked for of those that the provider has told.
+    pub listed: Option<Ns>,
+    /// The routers of each direction of a circuit, the first of them first, as far as the provider tells.
+    pub courses: BTreeMap<Name, Vec<Vec<String>>>,
+    /// What circuits have booked now of each link of the topology, Mb/s, as far as the provider tells.
+    pub booked: Vec<u64>,
     /// Circuits there that are not ours.
     pub foreign: usize,
     /// Circuits that could not be given back.
@@ -203,7 +210,8 @@ impl Work {
             desk.take(&orders);
             let steps = desk.turn().await;
             let ways = desk.look(&self.paths, &self.network).await;
-            self.tell(&mut desk, ways, steps);
+            let booked = desk.booked().await;
+            self.tell(&mut desk, ways, steps, booked);
             tokio::select! {
                 () = desk.driver.rest(LOOK_MS) => {}
                 () = self.shared.woken.notified() => {}
@@ -217,7 +225,13 @@ impl Work {
         }
     }
 
-    fn tell(&self, desk: &mut Desk, circuits: Option<BTreeMap<Name, Circuit>>, steps: Steps) {
+    fn tell(
+        &self,
+        desk: &mut Desk,
+        circuits: Option<BTreeMap<Name, Circuit>>,
+        steps: Steps,
+        booked: Vec<u64>,
+    ) {
         let troubles = desk.driver.said();
         let mut report = lock(&self.shared.report);
         let news = report.circuits != circuits || !steps.is_empty() || !troubles.is_empty();
@@ -226,6 +240,11 @@ impl Work {
             desk.told(report.circuits.as_ref(), circuits.as_ref(), report.number);
             report.circuits = circuits;
         }
+        if report.courses != *desk.courses() {
+            report.courses = desk.courses().clone();
+        }
+        report.booked = booked;
+        report.listed = desk.listed();
         report.foreign = desk.driver.foreign().len();
         report.stuck = desk.driver.book.stuck().len();
         report.lost = desk.driver.book.lost();

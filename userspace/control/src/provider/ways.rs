@@ -85,6 +85,22 @@ impl Provider {
         }
         ways
     }
+
+    /// The routers of each direction of a circuit, the first of them first; none if nobody tells.
+    pub async fn courses(&self, id: Option<&Id>) -> Vec<Vec<String>> {
+        match (&self.local, id) {
+            (Some(local), Some(id)) => local.courses(id).await,
+            _ => Vec::new(),
+        }
+    }
+
+    /// What circuits have booked now of each link of the topology, Mb/s; nothing if nobody tells.
+    pub async fn booked(&self) -> Vec<u64> {
+        match &self.local {
+            Some(local) => local.booked().await,
+            None => Vec::new(),
+        }
+    }
 }
 
 /// By the configuration.

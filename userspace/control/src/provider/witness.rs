@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A provider whose every call is written down before it is made, and its outcome after.
 
+use crate::clock::now;
 use crate::crash::{Crash, Point, Side};
 use crate::journal::Journal;
 use crate::record::Intent;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use telesteer_circuit::circuits::{Answer, Circuits, Held, Id, Notice, Remote};
 use telesteer_circuit::error::{Error, Why};
 use telesteer_circuit::life::Call;
 use telesteer_circuit::request::Request;
 use telesteer_circuit::time::At;
+use telesteer_fam::Ns;
 
 /// The provider inside, with its intents in the journal.
 pub struct Witness {
     inner: Arc<dyn Circuits>,
     journal: Option<Arc<Mutex<Journal>>>,
     crash: Crash,
-    listed: AtomicBool,
+    /// When the newest list was asked for of those that came; before the first, the least there is.
+    listed: AtomicI64,
 }
 
 impl Witness {
@@ -27,12 +30,13 @@ impl Witness {
         journal: Option<Arc<Mutex<Journal>>>,
         crash: Crash,
     ) -> Self {
-        Self { inner, journal, crash, listed: AtomicBool::new(false) }
+        Self { inner, journal, crash, listed: AtomicI64::new(Ns::MIN) }
     }
 
-    /// Whether it has told once what it has.
-    pub fn listed(&self) -> bool {
-        self.listed.load(Ordering::Acquire)
+    /// Since when it is known what it has, if it has told at all: what was asked for later may be there
+    /// too.
+    pub fn listed(&self) -> Option<Ns> {
+        Some(self.listed.load(Ordering::Acquire)).filter(|at| *at != Ns::MIN)
     }
 
     fn journal(&self) -> Option<MutexGuard<'_, Journal>> {
@@ -109,10 +113,11 @@ impl Circuits for Witness {
     fn list(&self) -> Answer<'_, Vec<Remote>> {
         Box::pin(async move {
             self.crash.pass(Point::List, Side::Before);
+            let asked = now();
             let result = self.inner.list().await;
             self.crash.pass(Point::List, Side::After);
             if result.is_ok() {
-                self.listed.store(true, Ordering::Release);
+                self.listed.fetch_max(asked, Ordering::Release);
             }
             result
         })

@@ -3,7 +3,7 @@
 
 use super::Service;
 use crate::announce::announced;
-use crate::conductor::{Line, What};
+use crate::conductor::{Announced, Line, What};
 use crate::feed::{Gone, Heard};
 use crate::nightly::{Night, command};
 use crate::panorama::{Told, state_name};
@@ -167,6 +167,11 @@ impl Service {
         let (all, counters) = announced(&book, &self.network, self.settings.rate(), has);
         drop(book);
         self.announced = counters;
+        self.promised.clear();
+        for Announced { matching, from, until, ticket, .. } in &all {
+            let of_entry = self.promised.entry(*matching).or_default();
+            of_entry.push((*from, *until, ticket.clone()));
+        }
         self.conductor.take_announced(all);
         let lines = changes.iter().map(|change| Line {
             at,

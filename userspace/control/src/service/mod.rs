@@ -23,7 +23,7 @@ use crate::http::{Bounds, Keys, Server, serve};
 use crate::journal::{self, Journal};
 use crate::network::Network;
 use crate::nightly::Night;
-use crate::panorama::Told;
+use crate::panorama::{Promised, Told};
 use crate::provider::{self, Office, Orders};
 use crate::record::{Record, State};
 use crate::router::{Report, Station};
@@ -94,6 +94,7 @@ pub struct Service {
     nights: Option<String>,
     night_not_before: Ns,
     announced: announce::Counters,
+    promised: Promised,
     told: BTreeMap<FiveTuple, Told>,
     detection: Delay,
     installation: Delay,
@@ -199,6 +200,7 @@ impl Service {
             nights: state.night.clone(),
             night_not_before: Ns::MIN,
             announced: announce::Counters::default(),
+            promised: Promised::new(),
             told: BTreeMap::new(),
             detection: Delay::new("detection", "from a flow's first packet to its event"),
             installation: Delay::new(

@@ -136,6 +136,7 @@ impl Service {
             history,
             delays: vec![self.detection.clone(), self.installation.clone()],
             told: &self.told,
+            promised: &self.promised,
             journal: self
                 .journal
                 .as_ref()

@@ -18,6 +18,7 @@ mod engines;
 mod faults;
 mod forms;
 mod help;
+mod loop_view;
 mod mirror;
 mod online;
 mod parquet;

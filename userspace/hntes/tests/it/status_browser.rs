@@ -4,6 +4,7 @@
 
 use crate::browser::{CONTRAST_LEAST, MEASURE, TEXT_LEAST, list};
 use crate::devtools::{Browser, find};
+use crate::loop_view::of_a_loop;
 use crate::stage::{Stage, view};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -148,6 +149,33 @@ fn the_page_shows_the_view() {
     assert_eq!(found["badges"], serde_json::json!({"pe1-pe2": "2", "pe1-pe2-rate": "1"}));
     let bars: u64 = found["bars"].as_array().unwrap().iter().map(|bar| bar.as_u64().unwrap()).sum();
     assert_eq!((bars, found["title"].as_str()), (8, Some("HNTES: 4 alpha flows")));
+}
+
+/// A view as the loop makes it, not one that was made to be looked at: a path over a router that is
+/// neither of its ends is drawn over it, and a flow under an entry wider than itself is on its path.
+#[test]
+fn the_page_shows_what_the_loop_makes() {
+    let Some(mut browser) = start() else { return };
+    let (_stage, server) = Stage::serve(of_a_loop(), None);
+    browser.navigate(&format!("http://{}/", server.address()), 1280, false);
+    banner(&mut browser, "live", "Live");
+    let found = browser.evaluate(
+        r"({
+            rows: Object.fromEntries([...document.querySelectorAll('table')]
+                .map(t => [t.dataset.name, [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.innerText.trim()))])),
+            routers: [...document.querySelectorAll('#topology [data-router]')].map(e => e.dataset.router),
+            paths: [...document.querySelectorAll('#topology path.lsp')].map(p => [p.dataset.lsp, p.getAttribute('d').length]),
+            badges: Object.fromEntries([...document.querySelectorAll('#topology [data-flows]')]
+                .map(b => [b.dataset.flows, b.nextSibling.textContent])),
+        })",
+    );
+    let flow: Vec<&str> = list(&found["rows"]["flows"][0]);
+    assert_eq!((flow[1], flow[2], flow[7]), ("lsp-101", "installed", "t2"), "{flow:?}");
+    assert_eq!(list(&found["routers"]).len(), 3, "{found}");
+    assert_eq!(found["paths"].as_array().unwrap().len(), 2, "{found}");
+    assert_eq!(found["badges"], serde_json::json!({"lsp-101": "1"}));
+    let bad = complaints(&browser.events, &format!("http://{}", server.address()));
+    assert!(bad.is_empty(), "{bad:#?}");
 }
 
 /// What changes is shown without loading the page again; a dry run is said; so are an input that is
