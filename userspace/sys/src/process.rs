@@ -2,6 +2,8 @@
 //! Limits and signals of the process.
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Raises the number of descriptors to the hard limit and says what it is now.
 ///
@@ -34,9 +36,41 @@ pub fn ignore_file_size_signal() -> io::Result<()> {
     if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Has what `command` starts killed when the thread that starts it ends, however that comes about.
+pub fn die_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    let prepare = move || {
+        // SAFETY: a number and no pointers.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // It may have ended before; then nobody sends the signal.
+        // SAFETY: no arguments, and it cannot fail.
+        match u32::try_from(unsafe { libc::getppid() }) {
+            Ok(id) if id == parent => Ok(()),
+            _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
+    };
+    // SAFETY: between fork and exec it makes two system calls, and neither allocates nor locks.
+    unsafe { command.pre_exec(prepare) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn what_is_started_ends_with_who_started_it() {
+        let start = || {
+            let mut command = Command::new("sleep");
+            command.arg("600");
+            die_with_parent(&mut command);
+            command.spawn().unwrap()
+        };
+        let mut child = std::thread::spawn(start).join().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    }
 
     #[test]
     fn descriptor_limit_reaches_the_hard_limit() {

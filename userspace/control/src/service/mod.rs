@@ -331,6 +331,11 @@ impl Service {
         self.office.stop();
         let at = now();
         self.take_in(at);
+        if let Some(night) = self.night.take() {
+            // The next loop begins it anew.
+            let said = night.stop().err();
+            self.trouble("offline.flows", said, at);
+        }
         self.write_down(at);
         let (subject, reason) = (self.settings.store.dir.display().to_string(), String::new());
         let (what, router, path) = (What::Stopped, None, None);
