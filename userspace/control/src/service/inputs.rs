@@ -221,6 +221,7 @@ impl Service {
             None => {}
         }
         self.office_report = report;
+        self.settle_unsure();
     }
 
     fn take_routers(&mut self, at: Ns) {

@@ -3,11 +3,14 @@
 //! routers and the provider. One thread; everything slow has its own.
 //!
 //! - `inputs`: events, tables, tickets, circuits, routers. `outputs`: orders, wishes, lines, views.
-//! - `bad`: why it cannot begin.
+//! - `unsure`: reservations that were under way when the loop before ended. `bad`: why it cannot begin.
 
 mod bad;
 mod inputs;
 mod outputs;
+#[cfg(test)]
+mod tests;
+mod unsure;
 
 pub use bad::Bad;
 
@@ -43,11 +46,15 @@ use std::time::Duration;
 use telesteer_circuit::topology::Topology;
 use telesteer_fam::time::SECOND;
 use telesteer_fam::{FiveTuple, Ns};
+use unsure::Unsure;
 
 /// The longest sleep.
 const SLEEP: Ns = SECOND / 2;
 /// From one view to the next.
 const SHOW: Ns = SECOND / 2;
+
+/// With reservations that may still be taken up, circuits are listed so often at least, in seconds.
+const LIST_S: f64 = 1.0;
 
 /// How a loop is run.
 #[derive(Default)]
@@ -83,6 +90,7 @@ pub struct Service {
     deaf: bool,
     office: Office,
     office_report: provider::Report,
+    unsure: Unsure,
     orders: Orders,
     ordered: bool,
     stations: BTreeMap<String, Station>,
@@ -152,8 +160,13 @@ impl Service {
         }
         let conductor = Conductor::new(of, network.clone(), &names, known, at);
         feed.set_gate(conductor.gate().clone());
+        let mut of_office = settings.circuits.clone();
+        let unsure = Unsure::new(&settings, &state, at);
+        if release && !unsure.is_empty() {
+            of_office.list_every_s = of_office.list_every_s.min(LIST_S);
+        }
         let office = Office::start(
-            settings.circuits.clone(),
+            of_office,
             settings.paths.clone(),
             network.clone(),
             journal.clone(),
@@ -189,6 +202,7 @@ impl Service {
             deaf: false,
             office,
             office_report: provider::Report::default(),
+            unsure,
             orders: Orders::default(),
             ordered: false,
             stations,
@@ -264,6 +278,10 @@ impl Service {
         for (number, intent) in &state.open {
             let reason = "the loop ended before its outcome was known; all is read back".to_owned();
             lines.push(line(What::Interrupted, intent.to_string(), reason));
+            // It may be there later: until that is known, a loop after this one has to know of it.
+            if self.unsure.has(*number) {
+                continue;
+            }
             records.push(Record::Result(*number, Some("interrupted".into())));
         }
         if self.release {
@@ -312,7 +330,8 @@ impl Service {
     /// No route of ours is on a router, no circuit of ours is left.
     fn is_empty(&self) -> bool {
         let circuits = self.office_report.circuits.as_ref();
-        circuits.is_some_and(BTreeMap::is_empty)
+        self.unsure.is_empty()
+            && circuits.is_some_and(BTreeMap::is_empty)
             && self.reports.len() == self.stations.len()
             && self.reports.iter().all(|(name, report)| {
                 let told = self.conductor.wish(name).map(|wish| wish.generation);

@@ -5,6 +5,8 @@ use super::bed::Bed;
 use serde_json::Value;
 use std::fs;
 use std::process::Output;
+use std::thread::sleep;
+use std::time::Duration;
 
 fn run(bed: &Bed, args: &[&str]) -> Output {
     bed.command(args).stdout(std::process::Stdio::piped()).output().unwrap()
@@ -74,6 +76,40 @@ fn it_leaves_all_as_it_is_until_it_is_told_to_give_back() {
     assert_eq!(output.status.code(), Some(0), "{}", bed.all());
     assert!(bed.is_empty(), "{}", bed.all());
     assert_eq!(bed.violations(), Vec::<String>::new());
+}
+
+/// The loop was killed with a reservation under way, and the provider takes it up only after a list.
+/// What it has then is given back too; what never shows is not waited for longer than it may take.
+#[test]
+fn what_was_asked_for_and_shows_late_is_given_back() {
+    let bed = Bed::new();
+    let config = bed.dir.path().join("hntes.toml");
+    let right = fs::read_to_string(&config).unwrap();
+    bed.send(true);
+    let mut child = bed.start(&["--die-at", "circuit-reserve:after"]);
+    bed.death(&mut child);
+    bed.send(false);
+    let [there, away] = ["circuits.json", "elsewhere"].map(|name| bed.dir.path().join(name));
+    fs::rename(&there, &away).unwrap();
+
+    let mut child = bed.start(&["--release", "--for", "200"]);
+    bed.until("the second loop", || bed.told("started") == 2);
+    sleep(Duration::from_secs(2));
+    assert!(child.try_wait().unwrap().is_none(), "it did not wait: {}", bed.all());
+    fs::rename(&away, &there).unwrap();
+    assert_eq!(bed.death(&mut child).code(), Some(0), "{}", bed.all());
+    assert!(bed.is_empty(), "{}", bed.all());
+
+    bed.rotate();
+    bed.send(true);
+    let mut child = bed.start(&["--die-at", "circuit-reserve:before"]);
+    bed.death(&mut child);
+    bed.send(false);
+    fs::write(&config, right.replace("lease-ms", "waits = { reserve-ms = 500 }, lease-ms"))
+        .unwrap();
+    let output = run(&bed, &["--release", "--for", "200"]);
+    assert_eq!(output.status.code(), Some(0), "{}", bed.all());
+    assert!(bed.is_empty(), "{}", bed.all());
 }
 
 /// Another hand changes rules: what is missing comes again, what is nobody's goes.
