@@ -49,6 +49,8 @@ counters! {
         large_bodies,
         /// Requests without a token that is known.
         unauthorised,
+        /// Requests that named another host, or none.
+        misdirected,
         /// Requests of holders that made too many.
         paced,
         /// Requests for which the loop had no time.

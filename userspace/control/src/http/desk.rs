@@ -4,6 +4,7 @@
 use crate::http::board::{AUDIT, Board, Denied};
 use crate::http::bounds::Bounds;
 use crate::http::counters::{Counters, count};
+use crate::http::host::Hosts;
 use crate::http::keys::{Keys, Known};
 use crate::http::pace::Pace;
 use crate::http::page::Page;
@@ -71,6 +72,7 @@ pub(crate) struct Desk {
     board: Arc<dyn Board>,
     keys: Keys,
     bounds: Bounds,
+    hosts: Hosts,
     pub(crate) counters: Arc<Counters>,
     pace: Mutex<Pace>,
     calls: Arc<Semaphore>,
@@ -83,12 +85,13 @@ impl Desk {
         board: Arc<dyn Board>,
         keys: Keys,
         bounds: Bounds,
+        hosts: Hosts,
         counters: Arc<Counters>,
     ) -> Self {
         let pace = Mutex::new(Pace::new(bounds.pace, bounds.burst));
         let calls = Arc::new(Semaphore::new(bounds.calls));
         let (page, begun) = (Page::new(), Instant::now());
-        Self { board, keys, bounds, counters, pace, calls, page, begun }
+        Self { board, keys, bounds, hosts, counters, pace, calls, page, begun }
     }
 
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answered {
@@ -116,6 +119,7 @@ impl Desk {
             "unauthorised" => &self.counters.unauthorised,
             "too_many_requests" => &self.counters.paced,
             "busy" => &self.counters.busy,
+            "misdirected" => &self.counters.misdirected,
             _ => &self.counters.refused_requests,
         };
         count(counter);
@@ -129,6 +133,12 @@ impl Desk {
 
     async fn serve(self: &Arc<Self>, request: Request<Incoming>) -> Result<Answered, No> {
         let (parts, body) = request.into_parts();
+        if !self.hosts.are_meant(&parts.uri, &parts.headers) {
+            let detail = "this server has no such name: ask by its address, or have the operator \
+                          add the name to http.hosts";
+            let status = StatusCode::MISDIRECTED_REQUEST;
+            return Err(Problem::new(status, "misdirected", detail).into());
+        }
         let (call, id) = find(&parts.method, parts.uri.path()).map_err(nothing)?;
         let query = parts.uri.query();
         match call {

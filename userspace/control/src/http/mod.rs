@@ -8,6 +8,7 @@
 //! - [`board`]: what the loop gives and takes.
 //! - [`server`]: connections within [`bounds`]. [`route`]: what is served. `desk`: answers; `query`,
 //!   `body`: what they are to; [`problem`]: those that say no (RFC 9457).
+//! - [`host`]: which names it answers to.
 //! - [`keys`]: the file of tokens, read again when it changes. `pace`: requests a second.
 //! - `page`: the status page. [`counters`]: what happened and what fell off.
 //! - [`client`]: the other side, for `hntes ticket`.
@@ -18,6 +19,7 @@ pub mod bounds;
 pub mod client;
 pub mod counters;
 mod desk;
+pub mod host;
 pub mod keys;
 mod pace;
 mod page;
@@ -28,8 +30,9 @@ pub mod server;
 
 pub use board::{AuditPage, Board, Denied};
 pub use bounds::Bounds;
+pub use host::Hosts;
 pub use keys::Keys;
-pub use server::{Server, serve};
+pub use server::{Server, serve, serve_hosts};
 
 /// The description of the interface, OpenAPI 3.1.
 pub const OPENAPI: &str = include_str!("../../../../docs/openapi/tickets.json");

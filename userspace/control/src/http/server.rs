@@ -5,6 +5,7 @@ use crate::http::board::Board;
 use crate::http::bounds::Bounds;
 use crate::http::counters::{Counters, count};
 use crate::http::desk::Desk;
+use crate::http::host::Hosts;
 use crate::http::keys::Keys;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -49,6 +50,21 @@ pub fn serve(
     keys: Keys,
     bounds: Bounds,
 ) -> io::Result<Server> {
+    serve_hosts(listener, board, keys, bounds, Hosts::default())
+}
+
+/// The same of a server that has names.
+///
+/// # Errors
+///
+/// As [`serve`].
+pub fn serve_hosts(
+    listener: StdListener,
+    board: Arc<dyn Board>,
+    keys: Keys,
+    bounds: Bounds,
+    hosts: Hosts,
+) -> io::Result<Server> {
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     let runtime = Builder::new_current_thread()
@@ -60,7 +76,7 @@ pub fn serve(
         TcpListener::from_std(listener)?
     };
     let counters = Arc::new(Counters::default());
-    let desk = Arc::new(Desk::new(board, keys, bounds, counters.clone()));
+    let desk = Arc::new(Desk::new(board, keys, bounds, hosts, counters.clone()));
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
         runtime.block_on(async move {

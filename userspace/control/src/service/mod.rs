@@ -22,7 +22,7 @@ use crate::conductor::{Conductor, Line, What};
 use crate::crash::Crash;
 use crate::face::Face;
 use crate::feed::{Feed, Speaker, feed};
-use crate::http::{Bounds, Keys, Server, serve};
+use crate::http::{Bounds, Hosts, Keys, Server, serve_hosts};
 use crate::journal::{self, Journal};
 use crate::network::Network;
 use crate::nightly::Night;
@@ -242,7 +242,9 @@ impl Service {
             None => Keys::none(),
         };
         let board = self.face.clone();
-        self.server = Some(serve(listener, board, keys, Bounds::default()).map_err(bad)?);
+        let hosts = Hosts::new(&http.hosts);
+        let served = serve_hosts(listener, board, keys, Bounds::default(), hosts);
+        self.server = Some(served.map_err(bad)?);
         Ok(())
     }
 

@@ -220,6 +220,9 @@ pub struct Http {
     /// Who may make tickets: lines of NAME and the SHA-256 of a token. Nobody if left out.
     #[serde(default)]
     pub tokens: Option<PathBuf>,
+    /// Names it is asked by, beside its addresses and `localhost`.
+    #[serde(default)]
+    pub hosts: Vec<String>,
 }
 
 fn listen() -> SocketAddr {

@@ -37,7 +37,7 @@ fn until(what: &str, so: impl Fn() -> bool) {
 
 fn post(length: &str, body: &str) -> String {
     format!(
-        "POST /api/v1/tickets HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+        "POST /api/v1/tickets HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\n{length}\r\n\r\n{body}",
         alice()
     )
@@ -74,7 +74,7 @@ fn a_slow_head_is_cut_off_while_others_are_served() {
     let mut slow: Vec<TcpStream> = (0..8)
         .map(|_| {
             let mut stream = connect(set.to);
-            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ").unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").unwrap();
             stream
         })
         .collect();
@@ -119,8 +119,9 @@ fn a_slow_body_is_told_so() {
 #[test]
 fn a_head_has_a_bound() {
     let set = set(Bounds { head_bytes: 8192, head_lines: 20, ..Bounds::default() });
-    let get =
-        |more: &str| format!("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{more}\r\n");
+    let get = |more: &str| {
+        format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n")
+    };
     assert_eq!(send(set.to, get(&format!("X: {}\r\n", "x".repeat(4000))).as_bytes()).status, 200);
     assert_eq!(send(set.to, get(&format!("X: {}\r\n", "x".repeat(9000))).as_bytes()).status, 431);
     assert_eq!(send(set.to, get(&"X: x\r\n".repeat(18)).as_bytes()).status, 200);
@@ -171,12 +172,35 @@ fn connections_have_a_bound() {
     check(Bounds { connections_per_peer: 3, ..Bounds::default() }, "refused_of_peer");
 }
 
+/// A name that is not the server's, as DNS rebinding has it, reads nothing and makes no ticket.
+#[test]
+fn a_request_by_another_name_is_refused() {
+    let set = set(Bounds::default());
+    let by = |head: &str, path: &str| {
+        send(set.to, format!("{head} {path} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes())
+    };
+    let named = |host: &str, path: &str| {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        send(set.to, text.as_bytes())
+    };
+    for path in ["/", "/status.json", "/audit", "/metrics", "/api/v1/tickets"] {
+        let reply = named("evil.example:8642", path);
+        assert_eq!((reply.status, reply.code().as_str()), (421, "misdirected"), "{path}");
+    }
+    assert_eq!(by("GET", "/status.json").status, 421);
+    assert_eq!(by("GET", "http://evil.example/status.json").status, 421);
+    assert_eq!(set.counted("misdirected"), 7);
+    for host in ["localhost", "127.0.0.1:1", "[::1]:8642"] {
+        assert_eq!(named(host, "/status.json").status, 200, "{host}");
+    }
+}
+
 /// A connection that is kept open ends, but not within a request.
 #[test]
 fn connections_have_a_life() {
     let set = set(Bounds { life: SHORT, ..Bounds::default() });
     let mut stream = connect(set.to);
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let said = String::from_utf8(rest(&mut stream)).unwrap();
     assert!(said.starts_with("HTTP/1.1 200") && said.contains("hntes_up 1"), "{said}");
 }

@@ -194,7 +194,7 @@ fn answers_are_as_described() {
         ("Content-Type: application/json\r\nContent-Length: 9", list),
     ] {
         let text = format!(
-            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{head}\r\n\r\n{{}}"
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{head}\r\n\r\n{{}}"
         );
         seen.insert(judge(&document, ("POST", path), &send(set.to, text.as_bytes())));
     }

@@ -129,7 +129,7 @@ fn nobody_gets_in_without_a_token_or_to_what_is_anothers() {
     assert_eq!(set.counted("unauthorised"), 20);
     for scheme in ["Basic", "Bearer", "bearer", "Token"] {
         let text = format!(
-            "GET {TICKETS} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: {scheme} {}\r\n\r\n",
+            "GET {TICKETS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: {scheme} {}\r\n\r\n",
             alice()
         );
         let right = scheme.eq_ignore_ascii_case("bearer");
@@ -202,7 +202,7 @@ fn what_is_wrong_is_said() {
     assert_eq!(set.shelf.book.lock().unwrap().tickets().len(), 0);
     // Not JSON by its own word.
     let text = format!(
-        "POST {TICKETS} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+        "POST {TICKETS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
          Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}",
         alice()
     );

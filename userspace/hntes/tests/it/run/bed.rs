@@ -301,7 +301,7 @@ impl Bed {
     pub(crate) fn metric(&self, name: &str) -> Option<u64> {
         let address = self.address()?;
         let mut stream = TcpStream::connect(address.strip_prefix("http://")?).ok()?;
-        let ask = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let ask = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(ask.as_bytes()).ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
