@@ -5,7 +5,7 @@ mod listen;
 mod tallies;
 
 use crate::cmd::assume;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::env;
 use std::io::{Write, stdout};
@@ -90,6 +90,11 @@ pub struct Args {
 
 /// Runs it. `false` if not all was given back.
 pub fn run(args: &Args) -> Result<bool> {
+    let most = args.most.map(|seconds| {
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|error| anyhow!("--for {seconds}: not a number of seconds: {error}"))
+    });
+    let most = most.transpose()?;
     let settings = Settings::read(&args.config)?;
     let collector = settings.collector.clone();
     let assume = match &collector {
@@ -125,7 +130,7 @@ pub fn run(args: &Args) -> Result<bool> {
     };
     let face = service.face();
     let done = thread::scope(|scope| {
-        let (bell, until) = (service.bell(), args.most.map(Duration::from_secs_f64));
+        let (bell, until) = (service.bell(), most);
         let begun = Instant::now();
         let turning = scope.spawn(|| service.run(&stop));
         let mut in_time = true;

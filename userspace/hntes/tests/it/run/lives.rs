@@ -158,6 +158,13 @@ fn a_configuration_is_checked() {
     let said = text(&output.stderr);
     assert!(said.contains("hntes.toml:") && said.contains("fiel"), "{said}");
     assert!(!bed.dir.path().join("store").exists());
+    for seconds in ["--for=-1", "--for=nan", "--for=1e30"] {
+        let output = run(&bed, &[seconds]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{seconds}: {said}");
+        assert!(said.contains("not a number of seconds"), "{seconds}: {said}");
+    }
+    assert!(!bed.dir.path().join("store").exists());
     let output = run(&bed, &["--die-at", "nowhere:before"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("circuit-reserve"), "{}", text(&output.stderr));
