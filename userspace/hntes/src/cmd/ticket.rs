@@ -120,7 +120,8 @@ struct Create {
     /// The same of destinations.
     #[arg(long, value_name = "PORTS")]
     destination_ports: Option<String>,
-    /// Only packets of this DSCP.
+    /// DSCP of the transfer's packets. It is kept and shown; no router matches it, so routes carry packets
+    /// of any DSCP (`exact: no`).
     #[arg(long, value_name = "0..63")]
     dscp: Option<u32>,
     /// The start: RFC 3339, or +DURATION from now. Default: now.
