@@ -2,6 +2,7 @@
 //! Whether a configuration makes sense, and the line of a key that does not.
 
 use super::Settings;
+use crate::conductor::Reach;
 use crate::provider;
 use crate::router::settings::Kind;
 use crate::schedule::Clock;
@@ -27,10 +28,11 @@ impl Settings {
             .or_else(|shared| wrong(format!("routers.{}", shared.second), shared.to_string()))?;
         self.check_paths()?;
         self.check_circuits()?;
-        self.check_times()?;
         if let Some(collector) = &self.collector {
             collector.check()?;
         }
+        self.check_times()?;
+        self.check_reach()?;
         if let Some(offline) = &self.offline {
             Clock::new(&offline.at, &offline.zone)
                 .or_else(|bad| wrong(format!("offline.{}", bad.key), bad.why))?;
@@ -131,12 +133,34 @@ impl Settings {
             ("age-s", online.age_s),
             ("jitter-s", online.jitter_s),
             ("lead-s", online.lead_s),
-            ("doubt-s", online.doubt_s),
+            ("doubt-s", self.doubt_s()),
             ("start-wait-s", online.start_wait_s),
         ]);
-        match times.iter().find(|(_, value)| !(0.0..=1e8).contains(*value)) {
-            Some((key, _)) => wrong(format!("online.{key}"), "not a number of seconds"),
-            None => Ok(()),
+        if let Some((key, _)) = times.iter().find(|(_, value)| !(0.0..=1e8).contains(*value)) {
+            return wrong(format!("online.{key}"), "not a number of seconds");
+        }
+        let Some(collector) = &self.collector else { return Ok(()) };
+        // A live flow that is given up before it can be found again loses its route.
+        for (key, least) in [("t-s", collector.t_s), ("idle-s", collector.idle_s())] {
+            if self.doubt_s() < least {
+                let why = format!("{} is less than collector.{key}, {least}", self.doubt_s());
+                return wrong("online.doubt-s", why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether online entries can be on all routers.
+    fn check_reach(&self) -> Result<(), Wrong> {
+        let mut routers = self.routers.iter();
+        // pbrd forgets ports, see the device.
+        let portless = routers.find(|(_, router)| router.device == Kind::Frr);
+        match portless {
+            Some((name, _)) if self.collector.is_some() && self.online.reach == Reach::Flow => {
+                let why = format!("flow, but {name} is of device frr, which matches no ports");
+                wrong("online.reach", why)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -120,6 +120,11 @@ impl Collector {
         }
     }
 
+    /// A flow silent for so long has ended.
+    pub fn idle_s(&self) -> f64 {
+        self.setting().idle as f64 / SECOND as f64
+    }
+
     /// How long reports are held back, and how far one moves the clock.
     pub fn hold_and_jump(&self) -> (Ns, Ns) {
         (ns(self.hold_s), ns(self.jump_s))

@@ -35,6 +35,9 @@ pub struct Bad {
     pub why: String,
 }
 
+/// Least default of `online.doubt-s`.
+const DOUBT_S: f64 = 150.0;
+
 /// The configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -183,8 +186,8 @@ pub struct Online {
     pub excess: Excess,
     /// Routes and circuits of tickets are made so long before they begin.
     pub lead_s: f64,
-    /// A flow that nobody looks at any more counts as alive for so long.
-    pub doubt_s: f64,
+    /// A flow that nobody looks at any more counts as alive for so long; see [`Settings::doubt_s`].
+    pub doubt_s: Option<f64>,
     /// Most flows.
     pub flows: usize,
     /// When a loop begins, it waits so long for the provider to tell which circuits there are.
@@ -203,7 +206,7 @@ impl Default for Online {
             rate_mbps: None,
             excess: Excess::BestEffort,
             lead_s: 60.0,
-            doubt_s: 150.0,
+            doubt_s: None,
             flows: 65_536,
             start_wait_s: 60.0,
         }
@@ -288,6 +291,13 @@ impl Settings {
         Network::new(&self.places())
     }
 
+    /// How long a flow counts as alive that nobody looks at any more: as long as a detector that begins
+    /// anew needs to find it again, if nothing is said.
+    pub fn doubt_s(&self) -> f64 {
+        let found = self.collector.as_ref().map_or(0.0, |of| of.t_s + of.idle_s());
+        self.online.doubt_s.unwrap_or(found.max(DOUBT_S))
+    }
+
     /// The rate of online circuits.
     pub fn rate(&self) -> Rate {
         match self.online.rate_mbps {
@@ -311,7 +321,7 @@ impl Settings {
             offline_routes: self.offline.as_ref().is_some_and(|offline| offline.routes),
             offline_circuits: self.offline.as_ref().is_some_and(|offline| offline.circuits),
             lead: ns(online.lead_s),
-            doubt: ns(online.doubt_s),
+            doubt: ns(self.doubt_s()),
             flows: online.flows,
             ..conductor::Settings::default()
         }

@@ -79,4 +79,34 @@ fn a_bad_file_says_where() {
     starts("[routers.r1]", "[routers.'r 1']", "run.toml:");
     let gated = said("[offline]\ntables = \"tables\"", "[online]\ngated = true");
     assert!(gated.starts_with("run.toml:9: online.gated: "), "{gated}");
+    let online = |keys: &str| said("[offline]", &format!("[online]\n{keys}\n[offline]"));
+    let doubt = online("doubt-s = 59");
+    assert!(doubt.starts_with("run.toml:9: online.doubt-s: 59 is less than coll"), "{doubt}");
+    let doubt = online("doubt-s = 65");
+    assert!(doubt.contains("collector.idle-s, 70"), "{doubt}");
+}
+
+#[test]
+fn doubt_lasts_as_long_as_a_new_detector_needs() {
+    let of = |path: &str| {
+        let text = GOOD.replacen("path = ", path, 1);
+        Settings::parse("run.toml", &text).unwrap().conductor(0).doubt
+    };
+    assert_eq!(of("t-s = 300\npath = "), (300 + 310) * SECOND);
+    assert_eq!(of("t-s = 30\npath = "), 150 * SECOND);
+}
+
+/// FRR forgets ports: what is found online would fail there, each for itself.
+#[test]
+fn flows_are_not_for_routers_without_ports() {
+    let frr =
+        "device = \"frr\"\nfrr = { map = 'm', interfaces = ['eth0'], vrfs = { forth = 'v' } }";
+    let text = GOOD.replacen("device = \"nft\"", frr, 1);
+    let said = Settings::parse("run.toml", &text).unwrap_err().to_string();
+    assert!(said.contains("online.reach: flow, but r1 is of device frr"), "{said}");
+    let wide = text.replacen("[offline]", "[online]\nreach = 'host'\n[offline]", 1);
+    assert!(Settings::parse("run.toml", &wide).is_ok());
+    let blind = text.replacen("source = \"records\"\npath = \"flow.jsonl\"", "", 1);
+    let blind = blind.replacen("[collector]", "", 1);
+    assert!(Settings::parse("run.toml", &blind).is_ok());
 }
