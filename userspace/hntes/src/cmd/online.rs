@@ -3,6 +3,7 @@
 
 use crate::cmd::assume;
 use crate::input::FileReport;
+use crate::online::nft::Counters;
 use crate::online::run::{Run, Setup};
 use crate::online::source::{Item, Kind, STDIN, Source};
 use crate::online::table;
@@ -30,6 +31,9 @@ const WAIT: Duration = Duration::from_millis(200);
 /// How long input that was told to end may take to.
 const ENDS: Duration = Duration::from_secs(2);
 
+/// Counters are not read more often.
+const EVERY: Duration = Duration::from_millis(100);
+
 const EXAMPLES: &str = "\
 Examples:
   hntes online --follow out                                   records of all collectors that write there
@@ -38,6 +42,7 @@ Examples:
   hntes online --interface eth1 --early 3                     a port that mirrors
   tcpdump -i eth1 -s 96 -U -w - | hntes online --pcap --early 3 -
   hntes online --h 100000000 day.csv                          a recorded day
+  hntes online --meters --nft-counters inet lsp --every 10    a router's own counters, read here
 
 What is an alpha flow: more than H bytes (strictly) in T, found in any T that ends with a report.
 --slot is how often a flow is reported: the exporter's active timeout, or the bin that mirrored packets
@@ -68,6 +73,16 @@ pub struct Args {
     /// `above` and `below`.
     #[arg(long, conflicts_with_all = ["pcap", "interface"])]
     meters: bool,
+    /// Read the meters ourselves: the named counters of a table of nftables on this host, by `nft -j`.
+    #[arg(long, num_args = 2, value_names = ["FAMILY", "TABLE"], requires = "meters",
+          conflicts_with_all = ["files", "follow"])]
+    nft_counters: Option<Vec<String>>,
+    /// The network namespace they are in, a name below /run/netns; needs CAP_SYS_ADMIN.
+    #[arg(long, value_name = "NAME", requires = "nft_counters")]
+    netns: Option<PathBuf>,
+    /// Seconds from one reading to the next; also the slot, unless --slot is given.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", requires = "nft_counters")]
+    every: f64,
     /// Bits of a meter's counter, after which it begins at 0 again.
     #[arg(long, default_value_t = 64, value_name = "BITS", requires = "meters",
           value_parser = clap::value_parser!(u32).range(8..=64))]
@@ -82,9 +97,10 @@ pub struct Args {
     /// packets 1.
     #[arg(long, value_name = "SECONDS")]
     slot: Option<f64>,
-    /// Seconds by which a report may be longer and still count as one.
-    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
-    grace: f64,
+    /// Seconds by which a report may be longer and still count as one. Default: 0; with --nft-counters
+    /// half of --every, as no reading is to the moment.
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<f64>,
     /// Seconds by which a report may be behind the newest of its flow and still count in every window.
     /// Default: a slot.
     #[arg(long, value_name = "SECONDS")]
@@ -143,6 +159,10 @@ pub fn run(args: &Args) -> Result<bool> {
         let source = Source::interface(name, Arc::clone(&stop))?;
         reports.extend(read(&source, &mut run, &stop)?);
     }
+    if let Some(of) = args.counters()? {
+        let source = Source::counters(of, Arc::clone(&stop)).context("--nft-counters")?;
+        reports.extend(read(&source, &mut run, &stop)?);
+    }
     for path in args.inputs() {
         if stop.load(Ordering::Relaxed) || run.is_gone() {
             break;
@@ -192,9 +212,25 @@ fn read<W: Write>(
 }
 
 impl Args {
-    /// Files to read; none where it is an interface.
+    /// Files to read; none where it is something else.
     fn inputs(&self) -> &[PathBuf] {
-        if self.interface.is_some() { &[] } else { &self.files }
+        let other = self.interface.is_some() || self.nft_counters.is_some();
+        if other { &[] } else { &self.files }
+    }
+
+    /// The counters to be read.
+    fn counters(&self) -> Result<Option<Counters>> {
+        let Some([family, table]) = self.nft_counters.as_deref() else { return Ok(None) };
+        let every = Duration::try_from_secs_f64(self.every).ok().filter(|every| *every >= EVERY);
+        let every = every.with_context(|| {
+            format!(
+                "--every {}: not a number of seconds, {} at least",
+                self.every,
+                EVERY.as_secs_f64()
+            )
+        })?;
+        let (family, table, netns) = (family.clone(), table.clone(), self.netns.clone());
+        Ok(Some(Counters { family, table, netns, every }))
     }
 
     fn kind(&self) -> Result<Kind> {
@@ -207,7 +243,12 @@ impl Args {
 
     fn setup(&self) -> Result<Setup> {
         let packets = self.pcap || self.interface.is_some();
-        let slot = self.slot.unwrap_or(if packets { 1.0 } else { 10.0 });
+        let (default, grace) = match (packets, &self.nft_counters) {
+            (true, _) => (1.0, 0.0),
+            (false, Some(_)) => (self.every, self.every / 2.0),
+            (false, None) => (10.0, 0.0),
+        };
+        let slot = self.slot.unwrap_or(default);
         let (t, slot) = (nanoseconds(self.t, "t")?, nanoseconds(slot, "slot")?);
         let or = |given: Option<f64>, name, default: Ns| {
             given.map_or(Ok(default), |seconds| nanoseconds(seconds, name))
@@ -216,7 +257,7 @@ impl Args {
             h: self.h,
             t,
             slot,
-            grace: nanoseconds(self.grace, "grace")?,
+            grace: nanoseconds(self.grace.unwrap_or(grace), "grace")?,
             lateness: or(self.lateness, "lateness", slot)?,
             idle: or(self.idle, "idle", t.saturating_add(slot))?,
             early: self.early,
@@ -224,7 +265,7 @@ impl Args {
             rest: self.rest,
         };
         let live = self.follow || self.files.iter().any(|path| is_stdin(path));
-        let live = live || self.interface.is_some();
+        let live = live || self.interface.is_some() || self.nft_counters.is_some();
         let jump = or(self.jump, "jump", if live { 300 * SECOND } else { JUMP })?;
         let hold = nanoseconds(self.hold, "hold")?;
         let meters = meter::Kind { bits: self.meter_bits, ..meter::Kind::default() };

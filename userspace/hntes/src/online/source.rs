@@ -3,6 +3,7 @@
 //! comes.
 
 use crate::input::{self, Assume, Bad, FileReport};
+use crate::online::nft::{self, Counters};
 use crate::online::readings::readings;
 use crate::online::tap::Tap;
 use anyhow::{Context, Error, Result, bail};
@@ -140,6 +141,18 @@ impl Source {
             let _ = send.send(Item::End(arriving(&path, mirror, &send, &stop, &counted)));
         });
         Ok(Self { items, name: name.to_owned(), odd, tap: None, live: true })
+    }
+
+    /// Begins to read counters of nftables.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn counters(of: Counters, stop: Arc<AtomicBool>) -> Result<Self> {
+        let (send, items) = sync_channel(AHEAD);
+        let name = of.name();
+        nft::begin(of, send, stop)?;
+        Ok(Self { items, name, odd: Arc::default(), tap: None, live: true })
     }
 
     /// Whether more may come for as long as it likes.

@@ -5,8 +5,9 @@
 use crate::program::{fresh_seed, generate, hntes, said, stdout};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -279,6 +280,47 @@ fn meters_cross_once() {
     );
     assert_eq!(counter(&output, "meters", "wraps"), 0);
     assert_eq!(counter(&silent, "online", "reports"), 0);
+}
+
+/// 1. Counters that the program reads itself, by an `nft` that adds 1 MB each time: one event for the
+///    one that grows, none for the other, until SIGTERM.
+/// 2. A table that is not there is told with the command.
+#[test]
+fn counters_of_a_router_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let nft = dir.path().join("nft");
+    let text = r#"#!/bin/sh
+[ "$*" = "-j list counters table inet lsp" ] || { echo "no such table: $*" >&2; exit 1; }
+cd "$(dirname "$0")" && printf x >> calls && n=$(wc -c < calls)
+counter() { printf '{"counter":{"family":"inet","name":"%s","table":"lsp","packets":1,"bytes":%s}}' $1 $2; }
+echo "{\"nftables\":[{\"metainfo\":{}},$(counter lsp-1 ${n}000000),$(counter lsp-2 7)]}"
+"#;
+    fs::write(&nft, text).unwrap();
+    fs::set_permissions(&nft, Permissions::from_mode(0o755)).unwrap();
+    let start = |table: &str| {
+        let path = std::env::var("PATH").unwrap();
+        Command::new(env!("CARGO_BIN_EXE_hntes"))
+            .args(["online", "--meters", "--nft-counters", "inet", table, "--every", "0.2"])
+            .args(["--t", "1", "--h", "2000000", "--json"])
+            .env("PATH", format!("{}:{path}", dir.path().display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut child = start("lsp");
+    let lines = lines_of(&mut child);
+    let first = lines.recv_timeout(Duration::from_secs(60)).unwrap();
+    let event: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((&event["event"], &event["meter"]), (&json!("above"), &json!("lsp-1")));
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let mut talk = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut talk).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{talk}");
+    let output = start("none").wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("nft -j list counters table inet none"), "{}", said(&output));
 }
 
 #[test]
