@@ -273,6 +273,12 @@ impl Journal {
         Ok(self.length + text.len() as u64)
     }
 
+    /// From here on nothing can be written, as if the disk were full.
+    #[cfg(test)]
+    pub(crate) fn fill(&mut self) {
+        self.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+    }
+
     /// A call is about to be made. Returns its number.
     ///
     /// # Errors

@@ -104,6 +104,7 @@ pub struct Service {
     announced: announce::Counters,
     promised: Promised,
     told: BTreeMap<FiveTuple, Told>,
+    given_up: u64,
     detection: Delay,
     installation: Delay,
     troubles: BTreeMap<&'static str, String>,
@@ -216,6 +217,7 @@ impl Service {
             announced: announce::Counters::default(),
             promised: Promised::new(),
             told: BTreeMap::new(),
+            given_up: 0,
             detection: Delay::new("detection", "from a flow's first packet to its event"),
             installation: Delay::new(
                 "installation",
@@ -314,10 +316,7 @@ impl Service {
     pub fn run(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             let at = now();
-            self.take_in(at);
-            self.conductor.tick(at);
-            self.conductor.settle(at);
-            self.put_out(at);
+            self.turn(at);
             if self.release && self.is_empty() {
                 break;
             }
@@ -327,6 +326,20 @@ impl Service {
             self.bell.wait(Duration::from_nanos(wait.unsigned_abs()));
         }
         self.end();
+    }
+
+    /// Takes in what came, decides, and puts out.
+    fn turn(&mut self, at: Ns) {
+        self.take_in(at);
+        self.conductor.tick(at);
+        let given_up = self.conductor.counters().given_up;
+        if std::mem::replace(&mut self.given_up, given_up) != given_up {
+            // Nobody tells the end of these.
+            let conductor = &self.conductor;
+            self.told.retain(|flow, _| conductor.knows(flow));
+        }
+        self.conductor.settle(at);
+        self.put_out(at);
     }
 
     /// No route of ours is on a router, no circuit of ours is left.

@@ -13,13 +13,15 @@ const STALE_MS: u64 = 120_000;
 
 impl Service {
     pub(super) fn put_out(&mut self, at: Ns) {
-        // What is not written down is not acted on.
+        // What is not written down is not ordered. Routers are told all the same: what they would add is
+        // refused as long as its intent cannot be written down either, see the guard, but what goes must
+        // not wait until somebody makes room on the disk.
         if self.write_down(at) {
             self.order();
-            for (name, station) in &mut self.stations {
-                if let Some(wish) = self.conductor.wish(name) {
-                    station.wish(wish);
-                }
+        }
+        for (name, station) in &mut self.stations {
+            if let Some(wish) = self.conductor.wish(name) {
+                station.wish(wish);
             }
         }
         self.tell();
