@@ -63,7 +63,7 @@ pub fn quick<D: Device + ?Sized>(
     device: &mut D,
     now: Ns,
 ) -> Result<Outcome, DeviceError> {
-    if !controller.was_read() {
+    if controller.must_read(now) {
         return round(controller, device, now);
     }
     let Some(change) = controller.plan(now) else { return Ok(Outcome::Quiet) };
@@ -74,7 +74,8 @@ pub fn quick<D: Device + ?Sized>(
         Commit::Done | Commit::Due(_) => {}
     }
     let few = change.remove.is_empty() && !change.purge && change.add.len() <= FEW;
-    let found = if few { device.find(controller.paths(), &change.add, now)? } else { None };
+    let found = if few { device.find(controller.paths(), &change.add, now) } else { Ok(None) };
+    let found = found.inspect_err(|_| controller.unread(now))?;
     match found {
         Some(found) => controller.observe_some(&change.add, &found, now),
         None => read(controller, device, now)?,

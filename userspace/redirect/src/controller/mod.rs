@@ -55,6 +55,8 @@ pub struct Controller {
     not_before: Ns,
     /// The last reading failed.
     unreadable: bool,
+    /// A change was refused: a part of it may have been made.
+    in_doubt: bool,
     /// The same for what is amiss.
     purge: Life,
     counters: Counters,
@@ -82,6 +84,7 @@ impl Controller {
             failures: 0,
             not_before: Ns::MIN,
             unreadable: false,
+            in_doubt: false,
             purge: Life::new(None),
             counters: Counters::default(),
             transitions: VecDeque::new(),
@@ -153,7 +156,7 @@ impl Controller {
         self.path_down(name);
         let Some(there) = &self.there else { return false };
         let used = there.values().flatten().any(|path| path == name);
-        if used || self.claim.is_some() {
+        if used || self.claim.is_some() || self.in_doubt {
             return false;
         }
         self.wanted.forget(name);
@@ -215,8 +218,15 @@ impl Controller {
         !self.stale
             && self.there.is_some()
             && self.claim.is_none()
+            && !self.in_doubt
             && (self.amiss.is_empty() || !self.purge.ready(Ns::MAX))
             && self.lives.values().all(rest)
+    }
+
+    /// Whether the device has to be read as a whole before anything can be decided.
+    pub fn must_read(&self, now: Ns) -> bool {
+        let due = self.claim.as_ref().is_some_and(|claim| claim.due <= now);
+        self.there.is_none() || self.in_doubt || self.unreadable || due
     }
 
     /// Whether the device has been read.

@@ -70,6 +70,7 @@ impl Controller {
     /// Takes in what the device holds.
     pub fn observe(&mut self, back: ReadBack, now: Ns) {
         self.refit(now);
+        self.in_doubt = false;
         if std::mem::take(&mut self.unreadable) {
             self.failures = 0;
             self.not_before = Ns::MIN;

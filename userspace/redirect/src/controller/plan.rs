@@ -83,6 +83,7 @@ impl Controller {
             }
             Err(error) => {
                 self.counters.refused += 1;
+                self.in_doubt = true;
                 if matches!(error.kind, Kind::Unreachable | Kind::Late) {
                     // No entry's fault: the device is asked again, ever more seldom up to a bound.
                     self.failures = self.failures.saturating_add(1);
@@ -142,7 +143,7 @@ impl Controller {
         // While a commit is under way nothing else is asked for.
         let free = self.claim.as_ref().map_or(self.not_before, |claim| claim.due);
         let waits = waits.chain(amiss).map(|life| life.not_before.max(free));
-        let away = self.unreadable.then_some(self.not_before);
+        let away = (self.unreadable || self.in_doubt).then_some(self.not_before);
         let due = aged.chain(waits).chain(away);
         due.chain(self.claim.iter().map(|claim| claim.due)).min()
     }

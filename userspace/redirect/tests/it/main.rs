@@ -22,5 +22,6 @@ mod ovs;
 mod packets;
 mod receiver;
 mod reconcile;
+mod refusals;
 mod space;
 mod traffic;
