@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::fmt;
 use telesteer_fam::Ns;
 
-/// Why an entry is not as it should be, and is not tried again until something changes.
+/// Why an entry is not as it should be, and is tried again only seldom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -19,8 +19,6 @@ pub enum Reason {
     NoRoom,
     /// The device said it is installed, and it is not there.
     NotThere,
-    /// The device said it is gone, and it is there.
-    StillThere,
     /// The device says no, in its words.
     Refused(String),
 }
@@ -32,7 +30,6 @@ impl fmt::Display for Reason {
             Self::NoIpv6 => "the device matches no IPv6",
             Self::NoRoom => "the device is full",
             Self::NotThere => "said to be installed and not there",
-            Self::StillThere => "said to be gone and still there",
             Self::Refused(said) => said,
         })
     }
@@ -58,7 +55,7 @@ pub enum State {
     },
     /// Not wanted, and still there.
     Withdrawing,
-    /// Given up.
+    /// Given up but for a try now and then. What is to go never is: packets follow it until it is gone.
     Failed(Reason),
 }
 
@@ -74,6 +71,8 @@ impl State {
 pub struct Seen {
     /// The device holds exactly what is wanted; nothing, if nothing is.
     pub right: bool,
+    /// It holds what has to go.
+    pub wrong: bool,
     /// The device has said that it would, since it was last read.
     pub claimed: bool,
 }
@@ -127,30 +126,46 @@ impl Life {
             return Happened::Nothing;
         }
         let vanished = self.state.is_installed() && self.goal.is_some();
-        if !matches!(self.state, State::Failed(_)) {
+        if seen.wrong && self.is_failed() {
+            self.not_before = now;
+        }
+        if seen.wrong || !self.is_failed() {
             self.state = if self.goal.is_some() { State::Pending } else { State::Withdrawing };
         }
         if seen.claimed {
-            let reason = if self.goal.is_some() { Reason::NotThere } else { Reason::StillThere };
-            self.failed(reason, now, settings);
+            if seen.wrong {
+                self.postpone(now, settings);
+            } else {
+                self.failed(Reason::NotThere, now, settings);
+            }
             return Happened::Lied;
         }
         if vanished { Happened::Vanished } else { Happened::Nothing }
     }
 
-    /// A try did not succeed: wait longer, or give up.
+    /// What is to come did not: wait longer, or give it up for a while.
     pub fn failed(&mut self, reason: Reason, now: Ns, settings: &Settings) {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= settings.tries {
+        self.postpone(now, settings);
+        if self.goal.is_some() && self.failures >= settings.tries {
             self.state = State::Failed(reason);
-        } else {
-            self.not_before = now.saturating_add(settings.wait(self.failures));
+            self.not_before = now.saturating_add(settings.again);
         }
+    }
+
+    /// A try did not succeed: wait longer than the last time. What has to go is never given up.
+    pub fn postpone(&mut self, now: Ns, settings: &Settings) {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now.saturating_add(settings.wait(self.failures));
     }
 
     /// Whether it may be tried.
     pub fn ready(&self, now: Ns) -> bool {
-        !matches!(self.state, State::Failed(_)) && self.not_before <= now
+        self.not_before <= now
+    }
+
+    /// Whether it was given up.
+    pub fn is_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
     }
 }
 
@@ -159,9 +174,10 @@ mod tests {
     use super::*;
     use crate::memory::testing::name;
 
-    const RIGHT: Seen = Seen { right: true, claimed: true };
-    const NOT_YET: Seen = Seen { right: false, claimed: false };
-    const LIE: Seen = Seen { right: false, claimed: true };
+    const RIGHT: Seen = Seen { right: true, wrong: false, claimed: true };
+    const NOT_YET: Seen = Seen { right: false, wrong: false, claimed: false };
+    const LIE: Seen = Seen { right: false, wrong: false, claimed: true };
+    const KEPT: Seen = Seen { right: false, wrong: true, claimed: true };
 
     #[test]
     fn a_life_from_pending_to_withdrawing() {
@@ -181,7 +197,7 @@ mod tests {
 
     #[test]
     fn lies_are_counted_up_to_a_bound() {
-        let settings = Settings { tries: 3, backoff: 10, ..Settings::default() };
+        let settings = Settings { tries: 3, backoff: 10, again: 1000, ..Settings::default() };
         let mut life = Life::new(Some(name("a")));
         assert_eq!(life.seen(LIE, 0, &settings), Happened::Lied);
         assert!(!life.ready(9) && life.ready(10));
@@ -189,7 +205,10 @@ mod tests {
         assert!(!life.ready(29) && life.ready(30));
         life.seen(LIE, 30, &settings);
         assert_eq!(life.state, State::Failed(Reason::NotThere));
-        assert!(!life.ready(Ns::MAX));
+        assert!(!life.ready(1029) && life.ready(1030), "again, seldom");
+        life.seen(LIE, 1030, &settings);
+        assert_eq!(life.state, State::Failed(Reason::NotThere), "one try is enough then");
+        assert!(!life.ready(2029) && life.ready(2030));
         // Another path is another matter, and so is the device coming round.
         let mut other = life.clone();
         other.aim(Some(&name("b")));
@@ -199,10 +218,21 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_go_fails_too() {
-        let settings = Settings { tries: 1, ..Settings::default() };
-        let mut life = Life::new(None);
+    fn what_is_to_go_is_never_given_up() {
+        let settings = Settings { tries: 1, backoff: 10, backoff_max: 70, ..Settings::default() };
+        for (goal, state) in [(None, State::Withdrawing), (Some(name("a")), State::Pending)] {
+            let mut life = Life::new(goal);
+            for wait in [10, 20, 40, 70, 70, 70] {
+                assert_eq!(life.seen(KEPT, 0, &settings), Happened::Lied);
+                assert_eq!(life.state, state);
+                assert!(!life.ready(wait - 1) && life.ready(wait));
+            }
+        }
+        // Not even when it comes after what should come in its place was given up.
+        let mut life = Life::new(Some(name("a")));
         life.seen(LIE, 0, &settings);
-        assert_eq!(life.state, State::Failed(Reason::StillThere));
+        assert!(life.is_failed() && !life.ready(5));
+        life.seen(Seen { claimed: false, ..KEPT }, 5, &settings);
+        assert!(!life.is_failed() && life.ready(5));
     }
 }

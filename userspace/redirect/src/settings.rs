@@ -15,6 +15,8 @@ pub struct Settings {
     pub batch: usize,
     /// Tries of one entry before it counts as failed.
     pub tries: u32,
+    /// From one try of a failed entry to the next.
+    pub again: Ns,
     /// Wait after the first failure; it doubles.
     pub backoff: Ns,
     /// The longest wait.
@@ -37,6 +39,7 @@ impl Default for Settings {
             entries: 32_768,
             batch: 4096,
             tries: 8,
+            again: 300 * SECOND,
             backoff: SECOND / 10,
             backoff_max: 60 * SECOND,
             idle: 60 * SECOND,

@@ -25,8 +25,18 @@ use telesteer_fam::{FiveTuple, Ns};
 #[derive(Clone, Debug)]
 struct Claim {
     matches: BTreeSet<Match>,
+    /// Of these, the ones that were only to go for now.
+    cleared: BTreeSet<Match>,
     purge: bool,
     due: Ns,
+}
+
+impl Claim {
+    /// Whether a rule of which this is found should be as it is wanted.
+    fn covers(&self, matching: &Match, found: &[PathName]) -> bool {
+        let cleared = found.is_empty() && self.cleared.contains(matching);
+        self.matches.contains(matching) && !cleared
+    }
 }
 
 /// Brings one device to hold what is wanted.
@@ -45,8 +55,9 @@ pub struct Controller {
     there: Option<BTreeMap<Match, Vec<PathName>>>,
     amiss: Listed,
     foreign: Listed,
-    /// What is being applied.
+    /// What is being applied, and what of it is only to go for now.
     asked: Vec<Match>,
+    asked_cleared: BTreeSet<Match>,
     asked_purge: bool,
     claim: Option<Claim>,
     batch: usize,
@@ -79,6 +90,7 @@ impl Controller {
             amiss: Listed::default(),
             foreign: Listed::default(),
             asked: Vec::new(),
+            asked_cleared: BTreeSet::new(),
             asked_purge: false,
             claim: None,
             failures: 0,
@@ -213,13 +225,12 @@ impl Controller {
     /// The device holds what is wanted of it and nothing of ours besides, by the last reading. What
     /// was given up counts as settled.
     pub fn settled(&self) -> bool {
-        let rest =
-            |life: &Life| life.state.is_installed() || matches!(life.state, State::Failed(_));
+        let rest = |life: &Life| life.state.is_installed() || life.is_failed();
         !self.stale
             && self.there.is_some()
             && self.claim.is_none()
             && !self.in_doubt
-            && (self.amiss.is_empty() || !self.purge.ready(Ns::MAX))
+            && self.amiss.is_empty()
             && self.lives.values().all(rest)
     }
 

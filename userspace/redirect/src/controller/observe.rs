@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Taking in what is wanted and what was read back.
 
-use super::Controller;
+use super::{Claim, Controller};
 use crate::aging;
 use crate::audit::Transition;
 use crate::life::{Happened, Life, Reason, Seen, State};
@@ -85,15 +85,14 @@ impl Controller {
         }
         self.there = Some(there);
         for matching in self.lives.keys().copied().collect::<Vec<_>>() {
-            let claimed = claim.as_ref().is_some_and(|claim| claim.matches.contains(&matching));
-            self.look(matching, claimed, now);
+            self.look(matching, claim.as_ref(), now);
         }
         if back.amiss.is_empty() {
             self.purge = Life::new(None);
         } else {
             self.counters.amiss += 1;
             if claim.is_some_and(|claim| claim.purge) {
-                self.purge.failed(Reason::StillThere, now, &self.settings);
+                self.purge.postpone(now, &self.settings);
             }
         }
         self.amiss = back.amiss;
@@ -115,20 +114,20 @@ impl Controller {
         }
         let claim = self.claim.take_if(|claim| claim.due <= now);
         for rule in asked {
-            let claimed =
-                claim.as_ref().is_some_and(|claim| claim.matches.contains(&rule.matching));
-            self.look(rule.matching, claimed, now);
+            self.look(rule.matching, claim.as_ref(), now);
         }
     }
 
     /// Compares one rule with what was read.
-    fn look(&mut self, matching: Match, claimed: bool, now: Ns) {
+    fn look(&mut self, matching: Match, claim: Option<&Claim>, now: Ns) {
         let Some(life) = self.lives.get_mut(&matching) else { return };
         let from = life.state.clone();
         let there = self.there.as_ref().and_then(|there| there.get(&matching));
         let found = there.map_or(&[][..], Vec::as_slice);
         let right = found.iter().eq(&life.goal);
-        match life.seen(Seen { right, claimed }, now, &self.settings) {
+        let wrong = found.iter().any(|path| Some(path) != life.goal.as_ref());
+        let claimed = claim.is_some_and(|claim| claim.covers(&matching, found));
+        match life.seen(Seen { right, wrong, claimed }, now, &self.settings) {
             Happened::Nothing => {}
             Happened::Lied => self.counters.lies += 1,
             Happened::Vanished => self.counters.vanished += 1,

@@ -5,7 +5,7 @@ use super::{Claim, Controller};
 use crate::aging;
 use crate::device::Commit;
 use crate::error::{DeviceError, Kind};
-use crate::life::{Life, Reason, State};
+use crate::life::Reason;
 use crate::matching::Match;
 use crate::path::PathName;
 use crate::rule::{Change, Rule};
@@ -35,26 +35,36 @@ impl Controller {
         if now < self.not_before || self.claim.is_some() {
             return None;
         }
-        let mut todo: Vec<(bool, Match)> = self
-            .lives
-            .iter()
-            .filter(|(matching, life)| {
+        let purge = !self.amiss.is_empty() && self.purge.ready(now);
+        let due = |given_up: bool| {
+            let due = self.lives.iter().filter(|(matching, life)| {
                 let found = there.get(matching).map_or(&[][..], Vec::as_slice);
-                life.ready(now) && !found.iter().eq(&life.goal)
-            })
-            .map(|(matching, life)| (life.goal.is_some(), *matching))
-            .collect();
+                life.is_failed() == given_up && life.ready(now) && !found.iter().eq(&life.goal)
+            });
+            due.map(|(matching, life)| (life.goal.is_some(), *matching)).collect()
+        };
+        let mut todo: Vec<(bool, Match)> = due(false);
+        if todo.is_empty() && !purge {
+            // Apart from the others, which they would only hold up.
+            todo = due(true);
+        }
         // What must go goes first, then what is strong.
         todo.sort_by_key(|(stays, matching)| (*stays, matching.rank(), *matching));
         todo.truncate(self.batch);
-        let mut change =
-            Change { purge: !self.amiss.is_empty() && self.purge.ready(now), ..Change::default() };
+        let mut change = Change { purge, ..Change::default() };
+        self.asked_cleared.clear();
         for (_, matching) in &todo {
             let Some(life) = self.lives.get(matching) else { continue };
             let found = there.get(matching).map_or(&[][..], Vec::as_slice);
             let rule = |path: &PathName| Rule { matching: *matching, path: path.clone() };
             let wrong = found.iter().filter(|path| Some(*path) != life.goal.as_ref());
+            let before = change.remove.len();
             change.remove.extend(wrong.map(rule));
+            if change.remove.len() > before && life.failures > 0 {
+                // At once was refused. What comes must not keep there what has to go.
+                self.asked_cleared.insert(*matching);
+                continue;
+            }
             change.add.extend(life.goal.iter().filter(|goal| !found.contains(goal)).map(rule));
         }
         if change.is_empty() {
@@ -70,6 +80,7 @@ impl Controller {
     /// Takes in what the device said to the change that [`Self::plan`] gave.
     pub fn applied(&mut self, result: &Result<Commit, DeviceError>, now: Ns) {
         let asked = std::mem::take(&mut self.asked);
+        let cleared = std::mem::take(&mut self.asked_cleared);
         match result {
             Ok(commit) => {
                 let due = match commit {
@@ -77,7 +88,7 @@ impl Controller {
                     Commit::Due(due) => *due,
                 };
                 let matches = asked.into_iter().collect();
-                self.claim = Some(Claim { matches, purge: self.asked_purge, due });
+                self.claim = Some(Claim { matches, cleared, purge: self.asked_purge, due });
                 self.failures = 0;
                 self.batch = self.batch.saturating_mul(2).min(self.settings.batch.max(1));
             }
@@ -91,18 +102,25 @@ impl Controller {
                     return;
                 }
                 let culprit = error.entry.filter(|entry| asked.contains(entry));
+                if self.asked_purge && culprit.is_none() {
+                    // What is amiss is suspected first: entries are tried without it.
+                    self.purge.postpone(now, &self.settings);
+                    return;
+                }
                 let alone = asked.first().copied().filter(|_| asked.len() == 1);
                 if let Some(matching) = culprit.or(alone)
                     && let Some(life) = self.lives.get_mut(&matching)
                 {
                     // The others are not to blame, and need not wait.
                     let from = life.state.clone();
-                    life.failed(Reason::Refused(error.to_string()), now, &self.settings);
+                    let found = self.there.as_ref().and_then(|there| there.get(&matching));
+                    if found.is_some_and(|found| !found.is_empty()) {
+                        life.postpone(now, &self.settings);
+                    } else {
+                        life.failed(Reason::Refused(error.to_string()), now, &self.settings);
+                    }
                     self.note(matching, from, now);
                     return;
-                }
-                if asked.is_empty() {
-                    self.purge.failed(Reason::Refused(error.to_string()), now, &self.settings);
                 }
                 // Nobody knows who is to blame: halves find it.
                 self.batch = (asked.len() / 2).max(1);
@@ -110,19 +128,6 @@ impl Controller {
                 self.not_before = now.saturating_add(self.settings.wait(self.failures));
             }
         }
-    }
-
-    /// Tries again what was given up.
-    pub fn retry_failed(&mut self, now: Ns) {
-        for matching in self.lives.keys().copied().collect::<Vec<_>>() {
-            let Some(life) = self.lives.get_mut(&matching) else { continue };
-            if matches!(life.state, State::Failed(_)) {
-                let from = life.state.clone();
-                *life = Life::new(life.goal.clone());
-                self.note(matching, from, now);
-            }
-        }
-        self.purge = Life::new(None);
     }
 
     /// The device refused or was away, and is not to be asked before that time.
@@ -135,11 +140,8 @@ impl Controller {
         let wishes = self.wanted.wishes();
         let aged =
             wishes.filter_map(|wish| aging::due(wish, self.alive(&wish.entry), &self.settings));
-        let waits = self
-            .lives
-            .values()
-            .filter(|life| !life.state.is_installed() && !matches!(life.state, State::Failed(_)));
-        let amiss = (!self.amiss.is_empty() && self.purge.ready(Ns::MAX)).then_some(&self.purge);
+        let waits = self.lives.values().filter(|life| !life.state.is_installed());
+        let amiss = (!self.amiss.is_empty()).then_some(&self.purge);
         // While a commit is under way nothing else is asked for.
         let free = self.claim.as_ref().map_or(self.not_before, |claim| claim.due);
         let waits = waits.chain(amiss).map(|life| life.not_before.max(free));

@@ -63,6 +63,18 @@ impl Bed {
         );
     }
 
+    /// Takes turns, each when the next thing is due, whatever comes of them; gives the longest wait.
+    pub(crate) fn turns(&mut self, turns: usize) -> Ns {
+        let mut longest = 0;
+        for _ in 0..turns {
+            let _ = round(&mut self.controller, &mut self.device, self.now);
+            let due = self.controller.next_due().unwrap_or(self.now).max(self.now + 1);
+            longest = longest.max(due - self.now);
+            self.now = due;
+        }
+        longest
+    }
+
     /// What the device holds, asked past the controller.
     pub(crate) fn rules(&mut self) -> BTreeSet<Rule> {
         self.device.read_back(self.controller.paths(), self.now).unwrap().rules
