@@ -55,6 +55,8 @@ pub struct Counters {
     pub uncompacted: u64,
     /// Records that could not be written.
     pub failures: u64,
+    /// Changes made all the same, because they only took routes away.
+    pub unwritten: u64,
 }
 
 /// An open store.
@@ -283,12 +285,17 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// As [`Self::append`]; then the call must not be made.
+    /// As [`Self::append`]; then the call must not be made, but for what [`Self::unwritten`] says.
     pub fn begin(&mut self, intent: crate::record::Intent) -> Result<u64, Bad> {
         let number = self.next;
         self.append(&[Record::Intent(number, intent)])?;
         self.next += 1;
         Ok(number)
+    }
+
+    /// A change was made without its record, see [`crate::router::guard`].
+    pub fn unwritten(&mut self) {
+        self.counters.unwritten += 1;
     }
 
     /// That call has ended.
@@ -339,6 +346,15 @@ impl Journal {
                 Err(self.bad(&error))
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Journal {
+    /// Whether the file can be written from now on.
+    pub(crate) fn take_writes(&mut self, yes: bool) {
+        let path = self.dir.join(FILE);
+        self.file = OpenOptions::new().read(true).append(yes).open(path).unwrap();
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Kind {
     Garbled,
     /// It did not answer in time.
     Late,
+    /// It was not asked to add anything, for reasons that are not its own. What was to go was made to go.
+    NotAsked,
 }
 
 impl fmt::Display for Kind {
@@ -33,6 +35,7 @@ impl fmt::Display for Kind {
             Self::Full => "full",
             Self::Garbled => "not understood",
             Self::Late => "no answer in time",
+            Self::NotAsked => "not asked",
         })
     }
 }

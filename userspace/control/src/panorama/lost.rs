@@ -86,6 +86,11 @@ impl Panorama<'_> {
             ("route_news_dropped", sum(|r| r.dropped), "steps and troubles of routes dropped"),
             ("store_failures", self.journal.failures, "records that could not be written"),
             (
+                "store_unwritten",
+                self.journal.unwritten,
+                "times routes were taken away without a record",
+            ),
+            (
                 "store_uncompacted",
                 self.journal.uncompacted,
                 "times the store could not be written anew",

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A device whose every change is written down before it is made, and its outcome after.
+//!
+//! What cannot be written down is not added. It is taken away all the same: packets on a circuit that is
+//! gone are lost, and where they go without a route needs no record, since routers are read after a
+//! restart.
 
 use crate::crash::{Crash, Point, Side};
 use crate::journal::Journal;
@@ -28,6 +32,22 @@ impl<D: Device> Guard<D> {
     fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn change(&mut self, paths: &Paths, change: &Change, now: Ns) -> Result<Commit, DeviceError> {
+        let withdraws = !change.remove.is_empty() || change.purge;
+        let pass = |crash: &Crash, side| {
+            if withdraws {
+                crash.pass(Point::Withdraw, side);
+            }
+            if !change.add.is_empty() {
+                crash.pass(Point::Install, side);
+            }
+        };
+        pass(&self.crash, Side::Before);
+        let result = self.inner.apply(paths, change, now);
+        pass(&self.crash, Side::After);
+        result
+    }
 }
 
 impl<D: Device> Device for Guard<D> {
@@ -53,27 +73,32 @@ impl<D: Device> Device for Guard<D> {
             remove: change.remove.len(),
             purge: change.purge,
         };
-        // Not written down, not done. It is nobody's fault but ours, so it is tried again.
-        let number = self.journal().begin(intent).map_err(|bad| {
-            DeviceError::new(self.inner.name(), "writing down the change", Kind::Late, bad)
-        })?;
-        let withdraws = !change.remove.is_empty() || change.purge;
-        let pass = |side| {
-            if withdraws {
-                self.crash.pass(Point::Withdraw, side);
+        let begun = self.journal().begin(intent);
+        match begun {
+            Ok(number) => {
+                let result = self.change(paths, change, now);
+                let said = result.as_ref().err().map(DeviceError::to_string);
+                // It was made all the same. What is not written down stays open, and is looked at after
+                // a restart.
+                let _ = self.journal().end(number, said);
+                result
             }
-            if !change.add.is_empty() {
-                self.crash.pass(Point::Install, side);
+            Err(bad) => {
+                let gone = Change { add: Vec::new(), ..change.clone() };
+                let result = if gone.is_empty() {
+                    Ok(Commit::Done)
+                } else {
+                    self.journal().unwritten();
+                    self.change(paths, &gone, now)
+                };
+                if change.add.is_empty() {
+                    return result;
+                }
+                let name = self.inner.name();
+                let no = DeviceError::new(name, "writing down the change", Kind::NotAsked, bad);
+                result.and(Err(no))
             }
-        };
-        pass(Side::Before);
-        let result = self.inner.apply(paths, change, now);
-        pass(Side::After);
-        let said = result.as_ref().err().map(DeviceError::to_string);
-        // It was made all the same. What is not written down stays open, and is looked at after a
-        // restart.
-        let _ = self.journal().end(number, said);
-        result
+        }
     }
 
     fn find(
@@ -116,5 +141,43 @@ mod tests {
         let text = std::fs::read_to_string(dir.path().join("journal")).unwrap();
         assert!(text.contains("it is there already"), "{text}");
         assert!(device.read_back(&paths, 0).unwrap().rules.contains(&rule));
+    }
+
+    #[test]
+    fn what_cannot_be_written_down_is_taken_away_and_not_added() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(dir.path(), 1 << 20, Crash::default()).unwrap().0;
+        journal.take_writes(false);
+        let journal = Arc::new(Mutex::new(journal));
+        let name = |text| PathName::new(text).unwrap();
+        let mut paths = Paths::default();
+        paths.insert(name("a"), Target { mark: 1, table: 101 }).unwrap();
+        paths.insert(name("b"), Target { mark: 2, table: 102 }).unwrap();
+        let rule = |n, path| Rule { matching: net(n), path: name(path) };
+        let mut memory = Memory::new("r1");
+        memory.rules = [rule(1, "a"), rule(2, "a")].into();
+        memory.amiss.push("odd".into());
+        let mut device = Guard::new(memory, journal.clone(), Crash::default());
+        let held = |device: &Guard<Memory>| Vec::from_iter(device.inner.rules.clone());
+        let counted = || journal.lock().unwrap().counters().unwritten;
+
+        let gone = Change { remove: vec![rule(1, "a")], ..Change::default() };
+        assert_eq!(device.apply(&paths, &gone, 0), Ok(Commit::Done));
+        assert_eq!((held(&device), counted()), (vec![rule(2, "a")], 1));
+        // What goes and comes goes.
+        let other = Change { remove: vec![rule(2, "a")], add: vec![rule(2, "b")], purge: true };
+        let no = device.apply(&paths, &other, 0).unwrap_err();
+        assert_eq!(no.kind, Kind::NotAsked, "{no}");
+        assert!(no.said.contains("journal"), "{no}");
+        assert_eq!((held(&device), counted()), (vec![], 2));
+        assert!(device.inner.amiss.is_empty());
+        // What only comes does not, and what is not there is the device's to say.
+        let new = Change { add: vec![rule(3, "b")], ..Change::default() };
+        assert_eq!(device.apply(&paths, &new, 0).unwrap_err().kind, Kind::NotAsked);
+        assert_eq!((held(&device), counted()), (vec![], 2));
+        assert_eq!(device.apply(&paths, &gone, 0).unwrap_err().kind, Kind::Refused);
+        journal.lock().unwrap().take_writes(true);
+        device.apply(&paths, &new, 0).unwrap();
+        assert_eq!(held(&device), [rule(3, "b")]);
     }
 }

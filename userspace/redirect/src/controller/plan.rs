@@ -95,6 +95,16 @@ impl Controller {
             Err(error) => {
                 self.counters.refused += 1;
                 self.in_doubt = true;
+                if error.kind == Kind::NotAsked {
+                    // What was to go is gone, and more may have to go soon: only what comes waits.
+                    for matching in &asked {
+                        let life = self.lives.get_mut(matching);
+                        if let Some(life) = life.filter(|life| life.goal.is_some()) {
+                            life.postpone(now, &self.settings);
+                        }
+                    }
+                    return;
+                }
                 if matches!(error.kind, Kind::Unreachable | Kind::Late) {
                     // No entry's fault: the device is asked again, ever more seldom up to a bound.
                     self.failures = self.failures.saturating_add(1);

@@ -207,3 +207,30 @@ fn a_slow_commit_is_confirmed_when_it_is_due() {
     assert!(bed.controller.state(&pair(1)).is_installed());
     assert_eq!(bed.controller.next_due(), None);
 }
+
+#[test]
+fn what_may_not_be_asked_for_holds_up_nothing_that_has_to_go() {
+    let mut bed = bed(holding(&[1, 2]), |memory, paths, change, now| {
+        let gone = Change { add: Vec::new(), ..change.clone() };
+        let result = memory.apply(paths, &gone, now);
+        match change.add.first() {
+            Some(_) => result.and(Err(no(Kind::NotAsked, "no record"))),
+            None => result,
+        }
+    });
+    for (n, path) in [(1, "a"), (2, "a"), (3, "b")] {
+        bed.controller.want(entry(pair(n), path), bed.now).unwrap();
+    }
+    // Until the waits of what is to come are long.
+    bed.turns(100);
+    assert_eq!(bed.rules().len(), 2);
+    assert_eq!(bed.count(|state| matches!(state, State::Failed(_))), 0, "it was never refused");
+    // One has to go, and one is to take another path.
+    bed.controller.unwant(&pair(1));
+    bed.controller.want(entry(pair(2), "b"), bed.now).unwrap();
+    bed.controller.path_down(&name("a"));
+    let _ = quick(&mut bed.controller, &mut bed.device, bed.now);
+    assert_eq!(bed.rules().len(), 0, "at the first turn");
+    let _ = quick(&mut bed.controller, &mut bed.device, bed.now);
+    assert!(bed.controller.release(&name("a")));
+}
