@@ -166,7 +166,12 @@ impl FlowSpec {
                 return Ok(add.iter().all(|rule| found.contains(rule)));
             }
         }
-        let rules = self.router.read_back(paths, now)?.rules;
+        let rules = match self.router.read_back(paths, now) {
+            Ok(back) => back.rules,
+            // It is at work, and changes under the reading.
+            Err(error) if error.kind == Kind::Late => return Ok(false),
+            Err(error) => return Err(error),
+        };
         let left = rules.iter().any(|rule| gone.contains(&rule.matching));
         Ok(!left && add.iter().all(|rule| rules.contains(rule)))
     }

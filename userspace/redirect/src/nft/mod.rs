@@ -54,6 +54,9 @@ pub struct Nft {
     limit: usize,
     /// As it was last read.
     last: Option<Listing>,
+    /// Of the rules when all was as last read, but for changes of ours; none if others may have made
+    /// some.
+    generation: Option<u32>,
 }
 
 impl Nft {
@@ -76,7 +79,15 @@ impl Nft {
         program.run(&["--version"], "")?;
         let elements = ElementSocket::open(name)?;
         let marks = MarkRules::open(name, PRIORITY)?;
-        Ok(Self { name: name.to_owned(), program, elements, marks, limit, last: None })
+        Ok(Self {
+            name: name.to_owned(),
+            program,
+            elements,
+            marks,
+            limit,
+            last: None,
+            generation: None,
+        })
     }
 
     /// The table as it is; empty if there is none. All of it is of one generation of the rules.
@@ -88,6 +99,7 @@ impl Nft {
                 && self.elements.generation()? == before
             {
                 self.last = Some(listing.clone());
+                self.generation = Some(before);
                 return Ok(listing);
             }
         }
@@ -176,6 +188,11 @@ impl Nft {
     }
 }
 
+/// The number of the generation after the next transaction; the kernel leaves out 0.
+fn after(generation: u32) -> u32 {
+    generation.wrapping_add(1).max(1)
+}
+
 impl Device for Nft {
     fn name(&self) -> &str {
         &self.name
@@ -229,12 +246,18 @@ impl Device for Nft {
         self.ensure_marks(&marks, paths, change)?;
         if let Some(last) = self.last.as_mut().filter(|last| !last.intact) {
             let text = schema::set_up(self.limit, &last.handles);
+            self.generation = None;
             self.program.run(&SET_UP, &text)?;
             // Until it is read again, what is to be replaced is not known.
             last.intact = true;
         }
         let batch = self.transaction(paths, change)?;
-        self.elements.change(&batch)?;
+        if !batch.is_empty() {
+            let known = self.generation.take();
+            self.elements.change(&batch)?;
+            // Not what it is now: others may have come between.
+            self.generation = known.map(after);
+        }
         if change.purge {
             self.marks.purge(&marks)?;
         }
@@ -249,6 +272,11 @@ impl Device for Nft {
     ) -> Result<Option<BTreeSet<Rule>>, DeviceError> {
         let matches: Vec<Match> = rules.iter().map(|rule| rule.matching).collect();
         let found = self.elements.find(&matches)?;
+        // An element says nothing of whether packets are looked up: others may have taken away the
+        // rule that does it.
+        if self.generation != Some(self.elements.generation()?) {
+            return Ok(None);
+        }
         let marks = self.marks.read(paths)?;
         let held = rules.iter().filter(|rule| {
             paths.get(&rule.path).is_some_and(|target| {

@@ -178,10 +178,46 @@ fn what_nft_puts_in_is_found() {
         let key = "10.16.1.1 . 10.32.1.1 . tcp . 40000 . 5201";
         nft(&format!("add element {TABLE} flow4 {{ {key} : 0x01020304 }}"));
         let asked = [on("a", there), on("b", there), on("a", other)];
+        device.read_back(paths, 0).unwrap();
         let found = device.find(paths, &asked, 0).unwrap().unwrap();
         assert_eq!(found, BTreeSet::from([on("a", there)]), "neither another path nor port");
         nft(&format!("delete table {TABLE}"));
-        assert_eq!(device.find(paths, &asked, 0), Ok(Some(BTreeSet::new())), "no table");
+        assert_eq!(device.find(paths, &asked, 0), Ok(None), "no table");
+    });
+}
+
+#[test]
+fn what_others_have_changed_meanwhile_is_read_as_a_whole() {
+    bare(100, |mut device, paths| {
+        let rules = |range: std::ops::Range<u16>| range.map(|n| on("a", net(tuple(n, 1, 1))));
+        device.apply(paths, &add(rules(0..1)), 0).unwrap();
+        assert_eq!(held(&mut device, paths).len(), 1);
+        // Changes of our own are not others'.
+        for n in 1..4 {
+            device.apply(paths, &add(rules(n..n + 1)), 0).unwrap();
+            let asked: Vec<Rule> = rules(n..n + 1).collect();
+            let found = device.find(paths, &asked, 0).unwrap();
+            assert_eq!(found, Some(asked.into_iter().collect()), "{n}");
+        }
+        // Nor is a refused one a change.
+        assert!(device.apply(paths, &add([on("b", net(tuple(1, 1, 1)))]), 0).is_err());
+        held(&mut device, paths);
+        for when in ["before", "after"] {
+            let new: Vec<Rule> = rules(if when == "before" { 4..5 } else { 5..6 }).collect();
+            if when == "before" {
+                nft(&format!("flush chain {TABLE} steer"));
+            }
+            device.apply(paths, &add(new.clone()), 0).unwrap();
+            if when == "after" {
+                nft(&format!("flush chain {TABLE} steer"));
+            }
+            assert_eq!(device.find(paths, &new, 0), Ok(None), "flushed {when} the change");
+            let back = device.read_back(paths, 0).unwrap();
+            assert!(back.rules.is_empty(), "no packet is looked up: {back:?}");
+            let mend = Change { purge: true, ..Change::default() };
+            device.apply(paths, &mend, 0).unwrap();
+            assert!(!held(&mut device, paths).is_empty());
+        }
     });
 }
 
