@@ -8,7 +8,7 @@ use super::keeper::Keeper;
 use super::open::open;
 use super::settings::Settings;
 use crate::bell::Bell;
-use crate::clock::now;
+use crate::clock::Steady;
 use crate::conductor::{Seen, Wish};
 use crate::crash::Crash;
 use crate::journal::Journal;
@@ -103,6 +103,8 @@ struct Work {
     crash: Crash,
     home: Arc<Bell>,
     shared: Arc<Shared>,
+    /// Not the one that can be set: set back by an hour, it would hold up for an hour what has to go.
+    clock: Steady,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -124,7 +126,9 @@ impl Station {
         let dry = journal.is_none();
         let name = name.to_owned();
         let of_thread = shared.clone();
-        let work = Work { name, settings, bounds, dry, journal, crash, home, shared: of_thread };
+        let clock = Steady::begin();
+        let work =
+            Work { name, settings, bounds, dry, journal, crash, home, shared: of_thread, clock };
         let thread = Some(thread::spawn(move || work.run()));
         Self { shared, thread, last: 0 }
     }
@@ -192,9 +196,9 @@ impl Work {
             }
             if !self.stopped() {
                 // A wish that comes meanwhile does not hurry it.
-                let until = now().saturating_add(wait);
-                while now() < until && !self.stopped() {
-                    self.rest(until.saturating_sub(now()));
+                let until = self.clock.now().saturating_add(wait);
+                while self.clock.now() < until && !self.stopped() {
+                    self.rest(until.saturating_sub(self.clock.now()));
                 }
                 wait = wait.saturating_mul(2).min(REOPEN.1);
             }
@@ -226,11 +230,11 @@ impl Work {
             };
             let mut said = Vec::new();
             if wish.generation != keeper.generation() {
-                said = keeper.take(&wish, now());
+                said = keeper.take(&wish, self.clock.now());
             }
             let mut trouble = None;
             for _ in 0..TURNS {
-                let at = now();
+                let at = self.clock.now();
                 let whole = at >= read_at;
                 let outcome = match whole {
                     true => round(&mut keeper.controller, &mut device, at),
@@ -252,14 +256,16 @@ impl Work {
             // A session that broke does not mend by itself.
             match (&trouble, unread_since) {
                 (None, _) => unread_since = None,
-                (Some(_), None) => unread_since = Some(now()),
-                (Some(_), Some(since)) if now().saturating_sub(since) > REOPEN.1 => return,
+                (Some(_), None) => unread_since = Some(self.clock.now()),
+                (Some(_), Some(since)) if self.clock.now().saturating_sub(since) > REOPEN.1 => {
+                    return;
+                }
                 (Some(_), Some(_)) => {}
             }
             let due = keeper.controller.next_due().into_iter().chain([read_at]).min();
             // Never busier than this, whatever is said to be due.
             let least = SECOND / 200;
-            self.rest(due.unwrap_or(read_at).saturating_sub(now()).max(least));
+            self.rest(due.unwrap_or(read_at).saturating_sub(self.clock.now()).max(least));
         }
     }
 
@@ -283,5 +289,86 @@ impl Work {
         if news || !said.is_empty() {
             self.home.ring();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::testing::STEP;
+    use crate::record::testing::net;
+    use std::sync::mpsc;
+    use telesteer_redirect::memory::Memory;
+    use telesteer_redirect::path::Target;
+    use telesteer_redirect::{
+        Capabilities, Change, Commit, DeviceError, PathName, Paths, ReadBack, Rule,
+    };
+
+    /// Tells of each reading. As soon as one shows something, the clock is set back by a day.
+    struct Setting(Memory, mpsc::Sender<ReadBack>);
+
+    impl Device for Setting {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.0.capabilities()
+        }
+
+        fn read_back(&mut self, paths: &Paths, now: Ns) -> Result<ReadBack, DeviceError> {
+            let back = self.0.read_back(paths, now)?;
+            if self.1.send(back.clone()).is_ok() && !back.rules.is_empty() {
+                STEP.set(-86_400 * SECOND);
+                // And somebody takes it away.
+                self.0.rules.clear();
+            }
+            Ok(back)
+        }
+
+        fn apply(
+            &mut self,
+            paths: &Paths,
+            change: &Change,
+            now: Ns,
+        ) -> Result<Commit, DeviceError> {
+            self.0.apply(paths, change, now)
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_up_nothing() {
+        let (told, readings) = mpsc::channel();
+        let text = "device = \"file\"\nfile = \"none\"\nread-every-s = 0.05\n";
+        let shared = Arc::new(Shared::default());
+        let work = Work {
+            name: "r1".into(),
+            settings: toml::from_str(text).unwrap(),
+            bounds: telesteer_redirect::Settings::default(),
+            dry: false,
+            journal: None,
+            crash: Crash::default(),
+            home: Arc::default(),
+            shared: shared.clone(),
+            clock: Steady::begin(),
+        };
+        let path = PathName::new("a").unwrap();
+        let rule = Rule { matching: net(1), path: path.clone() };
+        *lock(&shared.wish) = Some(Arc::new(Wish {
+            generation: 1,
+            paths: [(path.clone(), (Target { mark: 1, table: 101 }, true))].into(),
+            entries: [(net(1), path)].into(),
+            live: [].into(),
+        }));
+        let thread = thread::spawn(move || work.keep_to(Setting(Memory::new("r1"), told)));
+        // Seen to be gone, and installed again, and so on.
+        let mut installed = 0;
+        while installed < 5 {
+            let back = readings.recv_timeout(Duration::from_secs(20)).unwrap();
+            installed += usize::from(back.rules.contains(&rule));
+        }
+        shared.stop.store(true, Ordering::Relaxed);
+        shared.bell.ring();
+        thread.join().unwrap();
     }
 }
