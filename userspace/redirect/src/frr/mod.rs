@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use telesteer_fam::Ns;
 
-/// Pairs it holds of hosts, and as many of networks: a pbr-map has 700 sequences.
+/// Pairs it holds, of hosts and networks together: a pbr-map has 700 sequences, half of them for each.
 pub const LIMIT: usize = 350;
 /// zebra puts rules into the kernel after `vtysh` has returned; so long is waited for that.
 const SETTLE: Duration = Duration::from_secs(10);
