@@ -44,6 +44,7 @@ fn circuit() -> (Name, Circuit) {
         toward: toward.into(),
         path: PathName::new(&format!("lsp-{table}")).unwrap(),
         target: Target { mark: table, table },
+        ipv6: false,
     };
     let circuit = Circuit {
         pair: pair.clone(),

@@ -42,6 +42,7 @@ fn circuit(pair: &Pair) -> Circuit {
         toward: toward.into(),
         path: PathName::new(&format!("lsp-{table}")).unwrap(),
         target: Target { mark: table, table },
+        ipv6: false,
     };
     Circuit {
         pair: pair.clone(),
