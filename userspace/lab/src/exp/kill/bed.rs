@@ -37,7 +37,7 @@ const TIMES: Times = Times {
     jitter_s: 0,
     doubt_s: 10,
     linger_ms: 1000,
-    lease_ms: 12_000,
+    lease_ms: 40_000,
     journal_bytes: 3000,
 };
 /// The sites send what nobody takes, and do not say so.
