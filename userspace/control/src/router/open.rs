@@ -5,17 +5,19 @@ use super::file::File;
 use super::settings::{Kind, Settings};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use telesteer_fam::Ns;
 use telesteer_fam::time::SECOND;
 use telesteer_redirect::device::Device;
 use telesteer_redirect::flowspec::{self, FlowSpec, RouteTarget};
 use telesteer_redirect::frr::{Frr, Site};
 use telesteer_redirect::iprule::IpRule;
-use telesteer_redirect::junos::Junos;
+use telesteer_redirect::junos::{Junos, Link};
 use telesteer_redirect::nft::{self, Nft};
 use telesteer_redirect::openflow::{self, Egress, OpenFlow};
 use telesteer_redirect::slow::Slow;
@@ -45,12 +47,16 @@ fn named<T: Clone>(by_path: &BTreeMap<String, T>) -> Result<BTreeMap<PathName, T
     by_path.iter().map(one).collect()
 }
 
-/// Opens the device of router `name`.
+/// Opens the device of router `name`. Once `stop` is set, a session that waits for its router ends.
 ///
 /// # Errors
 ///
 /// With what was tried.
-pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Device>, String> {
+pub fn open(
+    name: &str,
+    settings: &Settings,
+    stop: &Arc<AtomicBool>,
+) -> Result<Box<dyn Device>, String> {
     let lacks = |what: &str| format!("routers.{name}.{what}: missing");
     let bad = |error: telesteer_redirect::DeviceError| error.to_string();
     if let Some(netns) = &settings.netns {
@@ -83,9 +89,10 @@ pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Device>, String> 
         }
         Kind::Junos => {
             let of = settings.junos.as_ref().ok_or_else(|| lacks("junos"))?;
-            let session = Session::start(&of.command)?;
+            let answer = Duration::try_from_secs_f64(of.answer_s).unwrap_or(junos::ANSWER);
+            let link = Link::start(&of.command, answer, stop.clone())?;
             let limit = settings.limit.unwrap_or(junos::LIMIT);
-            Box::new(Junos::open(name, session, named(&of.instances)?, limit).map_err(bad)?)
+            Box::new(Junos::open(name, link, named(&of.instances)?, limit).map_err(bad)?)
         }
         Kind::Flowspec => {
             let of = settings.flowspec.as_ref().ok_or_else(|| lacks("flowspec"))?;
@@ -110,49 +117,35 @@ pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Device>, String> 
     Ok(if slow > 0 { Box::new(Slow::new(device, slow)) } else { device })
 }
 
-/// A command's input and output as one stream.
-struct Session {
-    child: Child,
-    input: ChildStdin,
-    output: ChildStdout,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::Station;
+    use super::*;
+    use crate::bell::Bell;
+    use crate::crash::Crash;
+    use std::thread;
+    use std::time::Instant;
 
-impl Session {
-    fn start(command: &[String]) -> Result<Self, String> {
-        let (program, args) = command.split_first().ok_or("command: empty")?;
-        let said = |error: io::Error| format!("`{}`: {error}", command.join(" "));
-        let mut child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(said)?;
-        match (child.stdin.take(), child.stdout.take()) {
-            (Some(input), Some(output)) => Ok(Self { child, input, output }),
-            _ => Err(said(io::ErrorKind::BrokenPipe.into())),
+    /// A router that took the session and says nothing.
+    #[test]
+    fn a_router_that_hangs_does_not_keep_its_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let begun = dir.path().join("begun");
+        let command = format!("echo >{}; exec sleep 1000", begun.display());
+        let settings: Settings = toml::from_str(&format!(
+            "device = 'junos'\n[junos]\ncommand = ['sh', '-c', \"{command}\"]\ninstances = {{}}\n"
+        ))
+        .unwrap();
+        let bounds = telesteer_redirect::Settings::default();
+        let home = Arc::new(Bell::default());
+        let mut station = Station::start("r1", settings, bounds, None, Crash::default(), home);
+        let begin = Instant::now();
+        while !begun.exists() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "the session does not begin");
+            thread::sleep(Duration::from_millis(10));
         }
-    }
-}
-
-impl Read for Session {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.output.read(into)
-    }
-}
-
-impl Write for Session {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.input.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.input.flush()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let asked = Instant::now();
+        station.stop();
+        assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
     }
 }

@@ -157,8 +157,15 @@ impl Egress {
 pub struct Junos {
     /// The command whose input and output are the NETCONF session, such as `ssh -s r1 netconf`.
     pub command: Vec<String>,
+    /// Seconds that one request and its answer may take.
+    #[serde(default = "answer")]
+    pub answer_s: f64,
     /// The routing instance of each path.
     pub instances: BTreeMap<String, String>,
+}
+
+fn answer() -> f64 {
+    telesteer_redirect::junos::ANSWER.as_secs_f64()
 }
 
 /// A BGP speaker.

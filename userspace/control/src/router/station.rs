@@ -82,7 +82,7 @@ struct Shared {
     wish: Mutex<Option<Arc<Wish>>>,
     report: Mutex<Report>,
     bell: Bell,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
 }
 
 /// A router's thread.
@@ -183,7 +183,7 @@ impl Work {
     fn run(&self) {
         let mut wait = REOPEN.0;
         while !self.stopped() {
-            let device = open(&self.name, &self.settings);
+            let device = open(&self.name, &self.settings, &self.shared.stop);
             match device {
                 Ok(device) => {
                     wait = REOPEN.0;

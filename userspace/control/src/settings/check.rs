@@ -89,6 +89,9 @@ impl Settings {
             {
                 return wrong(key("openflow.egress"), why);
             }
+            if router.junos.as_ref().is_some_and(|of| !(1.0..=86_400.0).contains(&of.answer_s)) {
+                return wrong(key("junos.answer-s"), "not between 1 and 86400");
+            }
         }
         Ok(())
     }

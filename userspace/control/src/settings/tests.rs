@@ -77,6 +77,9 @@ fn a_bad_file_says_where() {
     starts("tables = ", "zone = 'Nowhere/Land'\ntables = ", "run.toml:9: offline.zone: ");
     starts("10.2.0.0/16", "10.1.0.0/16", "run.toml:32: routers.r2: ");
     starts("[routers.r1]", "[routers.'r 1']", "run.toml:");
+    let r1 = "[routers.r1]";
+    let junos = "[routers.r1.junos]\ncommand = ['x']\nanswer-s = 0.5\ninstances = {}\n\n";
+    starts(r1, &format!("{junos}{r1}"), "run.toml:29: routers.r1.junos.answer-s: not between");
     let gated = said("[offline]\ntables = \"tables\"", "[online]\ngated = true");
     assert!(gated.starts_with("run.toml:9: online.gated: "), "{gated}");
     let online = |keys: &str| said("[offline]", &format!("[online]\n{keys}\n[offline]"));

@@ -3,30 +3,35 @@
 //!
 //! A change is made in the candidate, committed for a minute, read back from the running
 //! configuration, and only then confirmed: if anything is amiss, or we die in between, the router goes
-//! back by itself. The router must have the routing instances, with a route onto the LSP in each, and
-//! must apply the filters `HNTES-FLOW`, `HNTES-HOST` and `HNTES-NET` as an `input-list` that ends with a
-//! filter which accepts. A commit on a real router takes seconds: see [`crate::slow`].
+//! back by itself. The router must have the routing instances, with a route onto the LSP in each. It
+//! must apply the filter `HNTES` of either family to what comes in; our terms are the first in it. What
+//! no term takes is discarded by a filter's end, so another filter, or a last term of the operator's,
+//! must accept. A commit on a real router takes seconds: see [`crate::slow`].
 //!
-//! The stream is that of `ssh -s ROUTER netconf`, which also decides how long to wait for a router that
-//! is gone.
+//! Terms and prefix lists follow from the wanted rules alone, and an edit from them and from what was
+//! read, so it does not matter who made what is there.
 
+mod edit;
+mod groups;
+mod held;
+mod link;
 mod session;
 mod terms;
 mod xml;
 
+pub use link::{ANSWER, Link};
+
 use crate::device::{Capabilities, Commit, Device};
 use crate::error::{DeviceError, Kind};
-use crate::matching::{Match, Rank};
 use crate::path::{PathName, Paths};
 use crate::rule::{Change, ReadBack, Rule};
+use held::Held;
 use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
 use telesteer_fam::Ns;
-use terms::Listed;
-use xml::Node;
+use terms::{FILTER, Layout};
 
-/// Terms of all filters.
+/// Rules of both families.
 pub const LIMIT: usize = 8192;
 /// Seconds after which the router goes back by itself.
 const CONFIRM_S: u32 = 60;
@@ -35,18 +40,15 @@ const NC: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
 
 /// A router.
 #[derive(Debug)]
-pub struct Junos<S> {
+pub struct Junos {
     name: String,
-    session: Session<S>,
+    session: Session,
     /// The routing instance of each path.
     instances: BTreeMap<PathName, String>,
     limit: usize,
 }
 
-/// Terms by family and filter, as text.
-type Edit = BTreeMap<(&'static str, &'static str), String>;
-
-impl<S: Read + Write> Junos<S> {
+impl Junos {
     /// Begins a session.
     ///
     /// # Errors
@@ -54,100 +56,61 @@ impl<S: Read + Write> Junos<S> {
     /// If the router cannot do without a candidate or without confirmed commits, or does not answer.
     pub fn open(
         name: &str,
-        stream: S,
+        link: Link,
         instances: BTreeMap<PathName, String>,
         limit: usize,
     ) -> Result<Self, DeviceError> {
-        let session = Session::open(name, stream)?;
+        let session = Session::open(name, link)?;
         Ok(Self { name: name.to_owned(), session, instances, limit })
     }
 
-    fn sort(&mut self, paths: &Paths) -> Result<(ReadBack, Edit), DeviceError> {
-        let ask = "<get-config><source><running/></source><filter type=\"subtree\"><configuration>\
-                   <firewall/></configuration></filter></get-config>";
-        let reply = self.session.rpc("get-config", ask)?;
-        let (mut back, mut amiss) = (ReadBack::default(), Edit::new());
-        for family in terms::FAMILIES {
-            let filters = ["data", "configuration", "firewall", "family", family];
-            let filters: Vec<&Node> =
-                reply.find(&filters).into_iter().flat_map(|node| node.all("filter")).collect();
-            for rank in Rank::ALL {
-                let named = terms::filter(rank);
-                let ours = filters.iter().filter(|one| one.text_at(&["name"]) == Some(named));
-                for term in ours.flat_map(|filter| filter.all("term")) {
-                    match terms::read(term, rank, family) {
-                        Listed::Ours(matching, instance) => {
-                            let is = |(_, one): &(&PathName, &String)| **one == instance;
-                            let path = self.instances.iter().find(is).map(|(path, _)| path);
-                            if let Some(path) = path.filter(|path| paths.get(path).is_some()) {
-                                back.rules.insert(Rule { matching, path: path.clone() });
-                                continue;
-                            }
-                            back.amiss.push(format!("{matching}: unknown instance {instance}"));
-                            let gone = terms::no_term(&matching);
-                            amiss.entry((family, named)).or_default().push_str(&gone);
-                        }
-                        Listed::Amiss(name) => {
-                            back.amiss.push(format!("filter {named} term {name}: not as made"));
-                            let gone = terms::no_term_named(&name);
-                            amiss.entry((family, named)).or_default().push_str(&gone);
-                        }
-                        Listed::Foreign(name) => {
-                            back.foreign.push(format!("filter {named} term {name}"));
-                        }
-                    }
-                }
-            }
-        }
-        Ok((back, amiss))
+    fn held(&mut self, paths: &Paths) -> Result<Held, DeviceError> {
+        // Only our filters, and all lists: which of them are ours is known by their names.
+        let filter = format!("<filter><name>{FILTER}</name></filter>");
+        let ask = format!(
+            "<get-config><source><running/></source><filter type=\"subtree\"><configuration>\
+             <policy-options><prefix-list/></policy-options><firewall><family><inet>{filter}</inet>\
+             <inet6>{filter}</inet6></family></firewall></configuration></filter></get-config>"
+        );
+        let reply = self.session.rpc("get-config", &ask)?;
+        Ok(Held::read(&reply, &held::known(&self.instances, paths)))
     }
 
-    fn edit(&mut self, paths: &Paths, change: &Change) -> Result<Edit, DeviceError> {
-        let mut edit = if change.purge { self.sort(paths)?.1 } else { Edit::new() };
-        let place = |one: &Match| (terms::family(one), terms::filter(one.rank()));
-        let removed: BTreeSet<Match> = change.remove.iter().map(|rule| rule.matching).collect();
-        let added: BTreeSet<Match> = change.add.iter().map(|rule| rule.matching).collect();
-        for matching in removed.difference(&added) {
-            edit.entry(place(matching)).or_default().push_str(&terms::no_term(matching));
-        }
-        for rule in &change.add {
-            let known = paths.get(&rule.path).and_then(|_| self.instances.get(&rule.path));
-            let Some(instance) = known else {
-                let said = format!("path {} has no routing instance", rule.path);
-                let error = self.session.error(CHANGE, Kind::Unsupported, said);
-                return Err(error.about(rule.matching));
-            };
-            let operation = if removed.contains(&rule.matching) { "replace" } else { "create" };
-            let term = terms::term(&rule.matching, instance, operation);
-            edit.entry(place(&rule.matching)).or_default().push_str(&term);
-        }
-        Ok(edit)
+    /// Every rule of a change must have a way; known before the router is asked anything.
+    fn check(&self, paths: &Paths, change: &Change) -> Result<(), DeviceError> {
+        let lost = |rule: &&Rule| {
+            paths.get(&rule.path).is_none() || !self.instances.contains_key(&rule.path)
+        };
+        change.add.iter().find(lost).map_or(Ok(()), |rule| {
+            let said = format!("path {} has no routing instance", rule.path);
+            Err(self.session.error(CHANGE, Kind::Unsupported, said).about(rule.matching))
+        })
     }
 
     /// Changes the candidate, tries it, looks, and confirms.
-    fn transact(&mut self, paths: &Paths, change: &Change, edit: &Edit) -> Result<(), DeviceError> {
-        let mut families: BTreeMap<&str, String> = BTreeMap::new();
-        for ((family, filter), terms) in edit {
-            let text = format!("<filter><name>{filter}</name>{terms}</filter>");
-            families.entry(*family).or_default().push_str(&text);
+    fn transact(&mut self, paths: &Paths, change: &Change) -> Result<(), DeviceError> {
+        let held = self.held(paths)?;
+        let gone: BTreeSet<&Rule> = change.remove.iter().collect();
+        let stay = held.back.rules.iter().filter(|rule| !gone.contains(rule));
+        let mut rules: BTreeSet<Rule> = stay.cloned().collect();
+        rules.extend(change.add.iter().cloned());
+        let inside = edit::edit(&held, &Layout::of(&rules, &self.instances), change.purge);
+        if inside.is_empty() {
+            return Ok(());
         }
-        let families: String = families
-            .into_iter()
-            .map(|(family, filters)| format!("<{family}>{filters}</{family}>"))
-            .collect();
         let config = format!(
             "<edit-config><target><candidate/></target><default-operation>merge\
-             </default-operation><config xmlns:nc=\"{NC}\"><configuration><firewall><family>\
-             {families}</family></firewall></configuration></config></edit-config>"
+             </default-operation><config xmlns:nc=\"{NC}\"><configuration>{inside}\
+             </configuration></config></edit-config>"
         );
         self.session.rpc(CHANGE, &config)?;
         let confirmed =
             format!("<commit><confirmed/><confirm-timeout>{CONFIRM_S}</confirm-timeout></commit>");
         self.session.rpc("commit confirmed", &confirmed)?;
-        let rules = self.sort(paths)?.0.rules;
-        let missing = change.add.iter().find(|rule| !rules.contains(rule));
-        let kept = change.remove.iter().find(|rule| rules.contains(rule));
-        if let Some(rule) = missing.or(kept) {
+        let found = self.held(paths)?.back.rules;
+        // One that is wanted and missing tells more than what came instead.
+        let odd = rules.difference(&found).next().or_else(|| found.difference(&rules).next());
+        if let Some(rule) = odd {
             self.session.rpc("cancel-commit", "<cancel-commit/>")?;
             let said = format!("{rule}: not as committed, so the commit was taken back");
             return Err(self.session.error("commit", Kind::Refused, said).about(rule.matching));
@@ -156,7 +119,7 @@ impl<S: Read + Write> Junos<S> {
     }
 }
 
-impl<S: Read + Write> Device for Junos<S> {
+impl Device for Junos {
     fn name(&self) -> &str {
         &self.name
     }
@@ -166,16 +129,13 @@ impl<S: Read + Write> Device for Junos<S> {
     }
 
     fn read_back(&mut self, paths: &Paths, _now: Ns) -> Result<ReadBack, DeviceError> {
-        Ok(self.sort(paths)?.0)
+        Ok(self.held(paths)?.back)
     }
 
     fn apply(&mut self, paths: &Paths, change: &Change, _now: Ns) -> Result<Commit, DeviceError> {
-        let edit = self.edit(paths, change)?;
-        if edit.is_empty() {
-            return Ok(Commit::Done);
-        }
+        self.check(paths, change)?;
         self.session.rpc("lock", "<lock><target><candidate/></target></lock>")?;
-        let result = self.transact(paths, change, &edit);
+        let result = self.transact(paths, change);
         if result.is_err() {
             // Whatever the candidate holds is not wanted; the first error is the one to tell.
             let _ = self.session.rpc("discard-changes", "<discard-changes/>");

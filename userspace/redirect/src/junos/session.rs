@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A NETCONF session (RFC 6241, RFC 6242): hello, framing, one request after the other.
 
+use super::link::Link;
 use super::xml::{self, Node};
 use crate::error::{DeviceError, Kind};
 use std::fmt;
-use std::io::{Read, Write};
+use std::io;
 
 /// Bytes of one message.
 const MAX_MESSAGE: usize = 256 << 20;
@@ -14,26 +15,29 @@ const END: &[u8] = b"]]>]]>";
 /// What the router must be able to do besides.
 const NEEDED: [&str; 2] = [":candidate:", ":confirmed-commit:"];
 
-/// A session over any stream: the standard streams of `ssh -s ROUTER netconf`, or a socket.
-pub(crate) struct Session<S> {
+/// A session over a link.
+pub(crate) struct Session {
     device: String,
-    stream: S,
+    link: Link,
+    /// Why nothing more is said: what comes next would be the answer to something else.
+    broken: Option<String>,
     buffer: Vec<u8>,
     chunked: bool,
     number: u64,
 }
 
-impl<S> fmt::Debug for Session<S> {
+impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("device", &self.device).finish_non_exhaustive()
     }
 }
 
-impl<S: Read + Write> Session<S> {
-    pub(crate) fn open(device: &str, stream: S) -> Result<Self, DeviceError> {
+impl Session {
+    pub(crate) fn open(device: &str, link: Link) -> Result<Self, DeviceError> {
         let mut session = Self {
             device: device.to_owned(),
-            stream,
+            link,
+            broken: None,
             buffer: Vec::new(),
             chunked: false,
             number: 0,
@@ -42,6 +46,7 @@ impl<S: Read + Write> Session<S> {
             "<hello xmlns=\"{BASE}\"><capabilities><capability>{BASE}</capability>\
              <capability>urn:ietf:params:netconf:base:1.1</capability></capabilities></hello>"
         );
+        session.link.begin();
         session.send("hello", &hello)?;
         let answer = session.receive("hello")?;
         let root = session.tree("hello", &answer)?;
@@ -74,8 +79,12 @@ impl<S: Read + Write> Session<S> {
             bytes.extend(text.as_bytes());
             bytes.extend(END);
         }
-        let sent = self.stream.write_all(&bytes).and_then(|()| self.stream.flush());
-        sent.map_err(|error| self.error(command, Kind::Unreachable, error))
+        self.link.write_all(&bytes).map_err(|error| self.lost(command, &error))
+    }
+
+    fn lost(&self, command: &str, error: &io::Error) -> DeviceError {
+        let late = error.kind() == io::ErrorKind::TimedOut;
+        self.error(command, if late { Kind::Late } else { Kind::Unreachable }, error)
     }
 
     /// Reads more; the message is not whole yet.
@@ -84,13 +93,13 @@ impl<S: Read + Write> Session<S> {
         if self.buffer.len() > MAX_MESSAGE {
             return Err(self.error(command, Kind::Garbled, "a message without an end"));
         }
-        match self.stream.read(&mut part) {
+        match self.link.read(&mut part) {
             Ok(0) => Err(self.error(command, Kind::Unreachable, "the session has ended")),
             Ok(read) => {
                 self.buffer.extend(&part[..read]);
                 Ok(())
             }
-            Err(error) => Err(self.error(command, Kind::Unreachable, error)),
+            Err(error) => Err(self.lost(command, &error)),
         }
     }
 
@@ -149,15 +158,17 @@ impl<S: Read + Write> Session<S> {
         }
     }
 
-    /// Makes a request and gives the reply, unless it is an error.
+    /// Makes a request and gives the reply, unless it is an error. A session on which one got no
+    /// proper reply is closed: an unconfirmed commit then does not last.
     pub(crate) fn rpc(&mut self, command: &str, body: &str) -> Result<Node, DeviceError> {
-        self.number += 1;
-        let text = format!("<rpc xmlns=\"{BASE}\" message-id=\"{}\">{body}</rpc>", self.number);
-        self.send(command, &text)?;
-        let answer = self.receive(command)?;
-        let mut root = self.tree(command, &answer)?;
-        let reply = root.children.pop().filter(|node| node.name == "rpc-reply");
-        let reply = reply.ok_or_else(|| self.error(command, Kind::Garbled, &answer))?;
+        if let Some(why) = &self.broken {
+            return Err(self.error(command, Kind::Unreachable, format!("session closed: {why}")));
+        }
+        self.link.begin();
+        let reply = self.ask(command, body).inspect_err(|error| {
+            self.broken = Some(format!("`{}`: {}", error.command, error.said));
+            self.link.close();
+        })?;
         let fatal = |one: &&Node| one.text_at(&["error-severity"]) != Some("warning");
         let said = reply.all("rpc-error").find(fatal).map(|error| {
             let said = error.text_at(&["error-message"]).or(error.text_at(&["error-tag"]));
@@ -167,5 +178,22 @@ impl<S: Read + Write> Session<S> {
             None => Ok(reply),
             Some(said) => Err(self.error(command, Kind::Refused, said)),
         }
+    }
+
+    fn ask(&mut self, command: &str, body: &str) -> Result<Node, DeviceError> {
+        self.number += 1;
+        let id = self.number.to_string();
+        let text = format!("<rpc xmlns=\"{BASE}\" message-id=\"{id}\">{body}</rpc>");
+        self.send(command, &text)?;
+        let answer = self.receive(command)?;
+        let mut root = self.tree(command, &answer)?;
+        let reply = root.children.pop().filter(|node| node.name == "rpc-reply");
+        let reply = reply.ok_or_else(|| self.error(command, Kind::Garbled, &answer))?;
+        if reply.message_id.as_deref() != Some(id.as_str()) {
+            let got = reply.message_id.as_deref().unwrap_or("none");
+            let said = format!("message-id is {got}, not {id}: the answer to something else");
+            return Err(self.error(command, Kind::Garbled, said));
+        }
+        Ok(reply)
     }
 }

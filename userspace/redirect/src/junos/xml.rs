@@ -12,13 +12,30 @@ const DEPTH: usize = 64;
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) text: String,
+    /// The attribute `message-id`.
+    pub(crate) message_id: Option<String>,
+    /// The attribute `inactive`: JunOS lists what is switched off, too.
+    pub(crate) inactive: bool,
     pub(crate) children: Vec<Node>,
 }
 
 impl Node {
     fn begin(start: &BytesStart<'_>) -> Self {
-        let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
-        Self { name, ..Self::default() }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut node = Self { name: text(start.local_name().as_ref()), ..Self::default() };
+        for attribute in start.attributes().flatten() {
+            match attribute.key.as_ref() {
+                b"message-id" => node.message_id = Some(text(&attribute.value)),
+                b"inactive" => node.inactive = true,
+                _ => {}
+            }
+        }
+        node
+    }
+
+    /// Neither it nor anything in it is switched off.
+    pub(crate) fn is_active(&self) -> bool {
+        !self.inactive && self.children.iter().all(Self::is_active)
     }
 
     /// Children of that name.
@@ -79,8 +96,12 @@ mod tests {
 
     #[test]
     fn a_reply_is_a_tree() {
-        let root = parse("<nc:a x='1'><b> one </b><b/><c><d>2</d></c></nc:a>").unwrap();
+        let text = "<nc:a x='1' message-id='7'><b> one </b><b/><c><d>2</d></c></nc:a>";
+        let root = parse(text).unwrap();
         let a = root.find(&["a"]).unwrap();
+        assert!(a.message_id.as_deref() == Some("7") && a.is_active());
+        let off = parse(&text.replace("<d>", "<d inactive=\"inactive\">")).unwrap();
+        assert!(!off.is_active() && off.children[0].children[0].is_active());
         assert_eq!(a.all("b").count(), 2);
         assert_eq!((a.text_at(&["b"]), a.text_at(&["c", "d"])), (Some("one"), Some("2")));
         assert_eq!(a.text_at(&["c", "x"]), None);

@@ -17,6 +17,7 @@ mod labs;
 mod liar;
 mod matches;
 mod net;
+mod netconf;
 mod nft;
 mod ovs;
 mod packets;
