@@ -297,10 +297,16 @@ const ON_KERNELS: [OnKernels; 7] = [
     some("circuit/", &["packets_of_a_table", "a_rate_has_its_queue"]),
     all("collector/"),
     some("hntes/", &["an_interface_is_a_mirror", "no_packet_is_lost_when_it_is_killed"]),
-    // Every device once, with the daemons of the toolbox; packets past FlowSpec and nft.
+    // Every device once, with the daemons of the toolbox; packets past FlowSpec and nft; NETCONF by
+    // the toolbox's client.
     some(
         "redirect/",
-        &["installs_and_reads_back", "narrow_entries_win_with_flowspec", "what_frr_only_says"],
+        &[
+            "installs_and_reads_back",
+            "narrow_entries_win_with_flowspec",
+            "what_frr_only_says",
+            "an_independent_client",
+        ],
     ),
     some("ruler/", &[]),
     all("sys/"),

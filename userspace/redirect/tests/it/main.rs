@@ -16,6 +16,7 @@ mod junos;
 mod labs;
 mod liar;
 mod matches;
+mod ncclient;
 mod net;
 mod netconf;
 mod nft;
