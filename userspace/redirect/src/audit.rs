@@ -20,6 +20,8 @@ pub struct Counters {
     pub lies: u64,
     /// Rules that were read back once and then were gone or altered.
     pub vanished: u64,
+    /// Rules that the device itself aged out.
+    pub expired: u64,
     /// Rules given up for a while.
     pub failed: u64,
     /// Entries that aged out.

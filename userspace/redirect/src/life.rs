@@ -39,7 +39,7 @@ impl fmt::Display for Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Wanted, not there.
+    /// Wanted, not there; aged out by the device, until a flow needs it again.
     Absent,
     /// Wanted, and asked for or about to be.
     Pending,
@@ -75,6 +75,8 @@ pub struct Seen {
     pub wrong: bool,
     /// The device has said that it would, since it was last read.
     pub claimed: bool,
+    /// The device has aged it out since it was last read.
+    pub expired: bool,
 }
 
 /// What happened in a step.
@@ -86,6 +88,8 @@ pub enum Happened {
     Lied,
     /// It had been read back and is gone or altered.
     Vanished,
+    /// It had been read back, and the device aged it out.
+    Expired,
 }
 
 /// A rule that is there or wanted.
@@ -126,10 +130,14 @@ impl Life {
             return Happened::Nothing;
         }
         let vanished = self.state.is_installed() && self.goal.is_some();
+        if vanished && seen.expired && !seen.claimed {
+            self.state = State::Absent;
+            return Happened::Expired;
+        }
         if seen.wrong && self.is_failed() {
             self.not_before = now;
         }
-        if seen.wrong || !self.is_failed() {
+        if seen.wrong || !(self.is_failed() || self.state == State::Absent) {
             self.state = if self.goal.is_some() { State::Pending } else { State::Withdrawing };
         }
         if seen.claimed {
@@ -158,9 +166,14 @@ impl Life {
         self.not_before = now.saturating_add(settings.wait(self.failures));
     }
 
+    /// Nothing is to be done for it now: it is there, or was given up, or aged out.
+    pub fn is_at_rest(&self) -> bool {
+        self.state.is_installed() || self.is_failed() || self.state == State::Absent
+    }
+
     /// Whether it may be tried.
     pub fn ready(&self, now: Ns) -> bool {
-        self.not_before <= now
+        self.state != State::Absent && self.not_before <= now
     }
 
     /// Whether it was given up.
@@ -174,10 +187,10 @@ mod tests {
     use super::*;
     use crate::memory::testing::name;
 
-    const RIGHT: Seen = Seen { right: true, wrong: false, claimed: true };
-    const NOT_YET: Seen = Seen { right: false, wrong: false, claimed: false };
-    const LIE: Seen = Seen { right: false, wrong: false, claimed: true };
-    const KEPT: Seen = Seen { right: false, wrong: true, claimed: true };
+    const RIGHT: Seen = Seen { right: true, wrong: false, claimed: true, expired: false };
+    const NOT_YET: Seen = Seen { right: false, wrong: false, claimed: false, expired: false };
+    const LIE: Seen = Seen { right: false, wrong: false, claimed: true, expired: false };
+    const KEPT: Seen = Seen { right: false, wrong: true, claimed: true, expired: false };
 
     #[test]
     fn a_life_from_pending_to_withdrawing() {
@@ -193,6 +206,20 @@ mod tests {
         assert_eq!(life.state, State::Pending);
         life.aim(None);
         assert_eq!(life.state, State::Withdrawing);
+    }
+
+    #[test]
+    fn what_the_device_aged_out_is_absent_and_no_loss() {
+        let settings = Settings::default();
+        let mut life = Life::new(Some(name("a")));
+        life.seen(RIGHT, 1, &settings);
+        let expired = Seen { expired: true, ..NOT_YET };
+        assert_eq!(life.seen(expired, 2, &settings), Happened::Expired);
+        assert_eq!((&life.state, life.ready(Ns::MAX)), (&State::Absent, false));
+        assert_eq!(life.seen(NOT_YET, 3, &settings), Happened::Nothing);
+        assert_eq!(life.state, State::Absent);
+        life.seen(RIGHT, 4, &settings);
+        assert_eq!(life.state, State::Installed { since: 4 });
     }
 
     #[test]

@@ -72,6 +72,8 @@ impl Listed {
 pub struct ReadBack {
     /// Our rules that are in force as they should be.
     pub rules: BTreeSet<Rule>,
+    /// Rules that were there at the reading before and that the device itself has aged out since.
+    pub expired: BTreeSet<Rule>,
     /// What is ours but not as we make it: a path nobody knows, a wrong priority, a part that is gone.
     pub amiss: Listed,
     /// What is not ours and lies where ours is. It is left alone.

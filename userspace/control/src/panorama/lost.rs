@@ -70,6 +70,11 @@ impl Panorama<'_> {
             ),
             ("route_lies", sum(|r| r.counters.lies), "rules that routers said to hold and did not"),
             ("routes_vanished", sum(|r| r.counters.vanished), "rules that were there and are gone"),
+            (
+                "routes_expired",
+                sum(|r| r.counters.expired),
+                "rules that a device aged out by itself",
+            ),
             ("routes_failed", sum(|r| r.counters.failed), "rules given up"),
             ("routes_without_room", sum(|r| r.counters.full), "entries refused for want of room"),
             ("routers_unread", sum(|r| r.counters.unread), "readings of routers that failed"),

@@ -19,7 +19,7 @@ use telesteer_redirect::frr::{Frr, Site};
 use telesteer_redirect::iprule::IpRule;
 use telesteer_redirect::junos::{Junos, Link};
 use telesteer_redirect::nft::{self, Nft};
-use telesteer_redirect::openflow::{self, Egress, OpenFlow};
+use telesteer_redirect::openflow::{self, Egress, OpenFlow, Timeouts};
 use telesteer_redirect::slow::Slow;
 use telesteer_redirect::{PathName, junos};
 
@@ -85,7 +85,9 @@ pub fn open(
                 egress.insert(path, Egress { port: one.port, label: one.label, mac });
             }
             let limit = settings.limit.unwrap_or(openflow::LIMIT);
-            Box::new(OpenFlow::open(name, &of.bridge, egress, limit).map_err(bad)?)
+            let timeouts = Timeouts { idle: of.idle_timeout_s, hard: of.hard_timeout_s };
+            let switch = OpenFlow::open(name, &of.bridge, egress, limit).map_err(bad)?;
+            Box::new(switch.with_timeouts(timeouts))
         }
         Kind::Junos => {
             let of = settings.junos.as_ref().ok_or_else(|| lacks("junos"))?;

@@ -120,6 +120,12 @@ pub struct OpenFlow {
     pub bridge: String,
     /// How packets leave onto each path.
     pub egress: BTreeMap<String, Egress>,
+    /// Seconds without a packet after which the switch lets go of a 5-tuple by itself; never if 0.
+    #[serde(default)]
+    pub idle_timeout_s: u16,
+    /// The same with packets or without.
+    #[serde(default)]
+    pub hard_timeout_s: u16,
 }
 
 /// How packets leave.

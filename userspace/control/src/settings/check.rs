@@ -4,7 +4,7 @@
 use super::Settings;
 use crate::conductor::Reach;
 use crate::provider;
-use crate::router::settings::Kind;
+use crate::router::settings::{Kind, OpenFlow};
 use crate::schedule::Clock;
 use std::collections::BTreeMap;
 use telesteer_circuit::request::{Name, Pair};
@@ -88,6 +88,11 @@ impl Settings {
                 && let Some(why) = of.egress.values().find_map(|egress| egress.octets().err())
             {
                 return wrong(key("openflow.egress"), why);
+            }
+            let timed = |of: &OpenFlow| of.idle_timeout_s > 0 || of.hard_timeout_s > 0;
+            if router.openflow.as_ref().is_some_and(timed) && self.online.reach != Reach::Flow {
+                let why = "only 5-tuples time out, and online.reach makes none";
+                return wrong(key("openflow"), why);
             }
             if router.junos.as_ref().is_some_and(|of| !(1.0..=86_400.0).contains(&of.answer_s)) {
                 return wrong(key("junos.answer-s"), "not between 1 and 86400");

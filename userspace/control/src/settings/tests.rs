@@ -77,7 +77,11 @@ fn a_bad_file_says_where() {
     starts("tables = ", "zone = 'Nowhere/Land'\ntables = ", "run.toml:9: offline.zone: ");
     starts("10.2.0.0/16", "10.1.0.0/16", "run.toml:32: routers.r2: ");
     starts("[routers.r1]", "[routers.'r 1']", "run.toml:");
+    let timed = "[routers.r1.openflow]\nbridge = 'br0'\negress = {}\nidle-timeout-s = 20\n\n";
+    let net = "[online]\nreach = 'net'\n\n";
     let r1 = "[routers.r1]";
+    starts(r1, &format!("{net}{timed}{r1}"), "run.toml:30: routers.r1.openflow: only 5-tuples");
+    Settings::parse("run.toml", &GOOD.replacen(r1, &format!("{timed}{r1}"), 1)).unwrap();
     let junos = "[routers.r1.junos]\ncommand = ['x']\nanswer-s = 0.5\ninstances = {}\n\n";
     starts(r1, &format!("{junos}{r1}"), "run.toml:29: routers.r1.junos.answer-s: not between");
     let gated = said("[offline]\ntables = \"tables\"", "[online]\ngated = true");

@@ -223,15 +223,14 @@ impl Controller {
     }
 
     /// The device holds what is wanted of it and nothing of ours besides, by the last reading. What
-    /// was given up counts as settled.
+    /// was given up or aged out counts as settled.
     pub fn settled(&self) -> bool {
-        let rest = |life: &Life| life.state.is_installed() || life.is_failed();
         !self.stale
             && self.there.is_some()
             && self.claim.is_none()
             && !self.in_doubt
             && self.amiss.is_empty()
-            && self.lives.values().all(rest)
+            && self.lives.values().all(Life::is_at_rest)
     }
 
     /// Whether the device has to be read as a whole before anything can be decided.

@@ -45,6 +45,10 @@ impl Controller {
             let before = self.lives.get(&matching).map(|life| life.state.clone());
             let life = self.lives.entry(matching).or_insert_with(|| Life::new(goal.cloned()));
             life.aim(goal);
+            // Aged out by the device already: nothing is to be withdrawn.
+            if goal.is_none() && before == Some(State::Absent) {
+                self.lives.remove(&matching);
+            }
             self.note(matching, before.unwrap_or(State::Absent), now);
         }
     }
@@ -85,7 +89,9 @@ impl Controller {
         }
         self.there = Some(there);
         for matching in self.lives.keys().copied().collect::<Vec<_>>() {
-            self.look(matching, claim.as_ref(), now);
+            let goal = self.lives.get(&matching).and_then(|life| life.goal.clone());
+            let expired = goal.is_some_and(|path| back.expired.contains(&Rule { matching, path }));
+            self.look(matching, claim.as_ref(), expired, now);
         }
         if back.amiss.is_empty() {
             self.purge = Life::new(None);
@@ -114,12 +120,12 @@ impl Controller {
         }
         let claim = self.claim.take_if(|claim| claim.due <= now);
         for rule in asked {
-            self.look(rule.matching, claim.as_ref(), now);
+            self.look(rule.matching, claim.as_ref(), false, now);
         }
     }
 
     /// Compares one rule with what was read.
-    fn look(&mut self, matching: Match, claim: Option<&Claim>, now: Ns) {
+    fn look(&mut self, matching: Match, claim: Option<&Claim>, expired: bool, now: Ns) {
         let Some(life) = self.lives.get_mut(&matching) else { return };
         let from = life.state.clone();
         let there = self.there.as_ref().and_then(|there| there.get(&matching));
@@ -127,10 +133,12 @@ impl Controller {
         let right = found.iter().eq(&life.goal);
         let wrong = found.iter().any(|path| Some(path) != life.goal.as_ref());
         let claimed = claim.is_some_and(|claim| claim.covers(&matching, found));
-        match life.seen(Seen { right, wrong, claimed }, now, &self.settings) {
+        let expired = expired && found.is_empty();
+        match life.seen(Seen { right, wrong, claimed, expired }, now, &self.settings) {
             Happened::Nothing => {}
             Happened::Lied => self.counters.lies += 1,
             Happened::Vanished => self.counters.vanished += 1,
+            Happened::Expired => self.counters.expired += 1,
         }
         if right && life.goal.is_none() {
             self.lives.remove(&matching);

@@ -27,10 +27,26 @@ impl Controller {
         }
     }
 
+    /// What the device aged out comes again for a flow that is alive.
+    fn revive(&mut self, now: Ns) {
+        let needed = |matching: &Match| {
+            self.wanted.wish(matching).is_some_and(|wish| self.alive(&wish.entry))
+        };
+        let absent = self.lives.iter().filter(|(_, life)| life.state == State::Absent);
+        let again: Vec<Match> = absent.map(|(matching, _)| *matching).filter(needed).collect();
+        for matching in again {
+            if let Some(life) = self.lives.get_mut(&matching) {
+                life.state = State::Pending;
+                self.note(matching, State::Absent, now);
+            }
+        }
+    }
+
     /// What to change next; none if there is nothing to do, or nothing before a wait is over.
     pub fn plan(&mut self, now: Ns) -> Option<Change> {
         self.age(now);
         self.refit(now);
+        self.revive(now);
         let there = self.there.as_ref()?;
         if now < self.not_before || self.claim.is_some() {
             return None;
@@ -150,7 +166,9 @@ impl Controller {
         let wishes = self.wanted.wishes();
         let aged =
             wishes.filter_map(|wish| aging::due(wish, self.alive(&wish.entry), &self.settings));
-        let waits = self.lives.values().filter(|life| !life.state.is_installed());
+        let waits = self.lives.values();
+        let waits =
+            waits.filter(|life| !life.state.is_installed() && life.state != State::Absent);
         let amiss = (!self.amiss.is_empty()).then_some(&self.purge);
         // While a commit is under way nothing else is asked for.
         let free = self.claim.as_ref().map_or(self.not_before, |claim| claim.due);

@@ -33,6 +33,32 @@ pub(crate) fn priority(rank: Rank) -> u16 {
     }
 }
 
+/// Seconds after which the switch lets go of a 5-tuple by itself; 0 is never. Pairs of hosts and of
+/// networks have no such time: they are there for flows to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Without a packet.
+    pub idle: u16,
+    /// With packets or without.
+    pub hard: u16,
+}
+
+impl Timeouts {
+    /// What of it a flow of that rank has.
+    pub(crate) fn of(self, rank: Rank) -> Self {
+        if rank == Rank::Flow { self } else { Self::default() }
+    }
+
+    /// As words before a match.
+    pub(crate) fn words(self) -> String {
+        let word = |name: &str, seconds: u16| match seconds {
+            0 => String::new(),
+            seconds => format!("{name}_timeout={seconds},"),
+        };
+        word("idle", self.idle) + &word("hard", self.hard)
+    }
+}
+
 /// How packets leave onto a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Egress {
@@ -100,12 +126,15 @@ pub(crate) fn spec(matching: &Match) -> Option<String> {
 }
 
 /// A flow as it was listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Flow {
     pub(crate) cookie: u64,
     pub(crate) table: u8,
     pub(crate) priority: u16,
     pub(crate) count: Count,
+    /// How long it has been there, in seconds.
+    pub(crate) age: f64,
+    pub(crate) timeouts: Timeouts,
     /// What it matches, if it is a match of ours.
     pub(crate) matching: Option<Match>,
     /// Table, priority and match as listed, to name it by.
@@ -114,8 +143,16 @@ pub(crate) struct Flow {
 }
 
 /// Words of a listed flow that are not part of what names it.
-const STATISTICS: [&str; 6] =
-    ["cookie", "duration", "n_packets", "n_bytes", "idle_age", "hard_age"];
+const BESIDE: [&str; 8] = [
+    "cookie",
+    "duration",
+    "n_packets",
+    "n_bytes",
+    "idle_age",
+    "hard_age",
+    "idle_timeout",
+    "hard_timeout",
+];
 
 /// Reads a line of `dump-flows`; none if it is no flow, an error if it is one and not understood.
 pub(crate) fn parse(line: &str) -> Option<Result<Flow, String>> {
@@ -138,8 +175,9 @@ fn flow(line: &str) -> Option<Flow> {
     let number = |key: &str| values.get(key).and_then(|value| value.parse::<u64>().ok());
     let named = |token: &&str| {
         let key = token.split('=').next().unwrap_or_default();
-        !STATISTICS.contains(&key) && !matches!(key, "table" | "priority")
+        !BESIDE.contains(&key) && !matches!(key, "table" | "priority")
     };
+    let timeout = |key: &str| u16::try_from(number(key).unwrap_or(0)).ok();
     let table = u8::try_from(number("table")?).ok()?;
     let priority = u16::try_from(number("priority").unwrap_or(32_768)).ok()?;
     let rest: Vec<&str> = tokens.iter().copied().filter(|token| named(token)).collect();
@@ -155,6 +193,8 @@ fn flow(line: &str) -> Option<Flow> {
             packets: number("n_packets").unwrap_or(0),
             bytes: number("n_bytes").unwrap_or(0),
         },
+        age: values.get("duration").and_then(|text| text.strip_suffix('s')?.parse().ok())?,
+        timeouts: Timeouts { idle: timeout("idle_timeout")?, hard: timeout("hard_timeout")? },
         matching: matching(&words, &values, rest.len()),
         spec,
         actions: actions.trim().to_owned(),
@@ -172,7 +212,7 @@ fn matching(words: &[&str], values: &BTreeMap<&str, &str>, named: usize) -> Opti
             .flat_map(|proto| [(Some(proto), true), (Some(proto), false)])
             .find(|(proto, ipv4)| word(proto.unwrap_or(0), *ipv4) == Some(other))?,
     };
-    // Anything more, such as a port it came in by or a timeout, makes it another flow.
+    // Anything more, such as a port it came in by, makes it another flow.
     if named != if proto.is_some() { 5 } else { 3 } {
         return None;
     }
@@ -207,8 +247,13 @@ mod tests {
         // With more to it, it is no flow of ours.
         let more = listed.replace("tcp,", "tcp,in_port=1,");
         assert_eq!(parse(&more).unwrap().unwrap().matching, None);
-        let timed = listed.replace(" priority=", " idle_timeout=5, priority=");
-        assert_eq!(parse(&timed).unwrap().unwrap().matching, None);
+        // A time is not part of what it matches.
+        let timed = listed.replace(" priority=", " idle_timeout=5, hard_timeout=60, priority=");
+        let timed = parse(&timed).unwrap().unwrap();
+        assert_eq!((timed.matching, &timed.spec), (flow.matching, &flow.spec));
+        assert_eq!(timed.timeouts, Timeouts { idle: 5, hard: 60 });
+        assert_eq!(timed.timeouts.words(), "idle_timeout=5,hard_timeout=60,");
+        assert_eq!((flow.timeouts.words().as_str(), flow.age), ("", 0.015));
         assert_eq!(parse("OFPST_FLOW reply (OF1.3) (xid=0x2):"), None);
         assert!(parse("cookie=0x1, table=0").unwrap().is_err());
     }
@@ -227,7 +272,8 @@ mod tests {
             Match::flow(udp6).unwrap(),
             Match::flow(tuple(3, 1)).unwrap().reverse(),
         ] {
-            let line = format!("cookie=0x1, {} actions=output:1", spec(&one).unwrap());
+            let spec = spec(&one).unwrap();
+            let line = format!("cookie=0x1, duration=1s, {spec} actions=output:1");
             assert_eq!(parse(&line).unwrap().unwrap().matching, Some(one), "{line}");
         }
         let mut dccp = tuple(1, 9);

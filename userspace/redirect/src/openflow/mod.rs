@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A switch that speaks OpenFlow 1.3, by Open vSwitch's `ovs-ofctl`. Changes are bundles: all of them
-//! or none. Our flows are known by their cookie, whose lower half is the path's mark.
+//! or none. Our flows are known by their cookie, whose lower half is the path's mark. Those of 5-tuples
+//! may have times after which the switch ages them out.
 
+mod aging;
 mod flow;
 
-pub use flow::Egress;
+pub use flow::{Egress, Timeouts};
 
 use crate::device::{Capabilities, Commit, Counts, Device};
 use crate::error::{DeviceError, Kind};
@@ -12,9 +14,11 @@ use crate::matching::{Match, Rank};
 use crate::path::{PathName, Paths};
 use crate::process::Program;
 use crate::rule::{Change, ReadBack, Rule};
+use aging::{Aging, Sight};
 use flow::Flow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 use telesteer_fam::Ns;
 
 /// Flows unless said otherwise.
@@ -29,6 +33,8 @@ pub struct OpenFlow {
     bridge: String,
     egress: BTreeMap<PathName, Egress>,
     limit: usize,
+    timeouts: Timeouts,
+    aging: Aging,
     /// Flows of others that are where ours would go: to add ours would replace them.
     taken: BTreeSet<Match>,
 }
@@ -47,9 +53,16 @@ impl OpenFlow {
     ) -> Result<Self, DeviceError> {
         let program = Program::new(name, &["ovs-ofctl", "-t", "50", "-O", "OpenFlow13"]);
         let (name, bridge) = (name.to_owned(), bridge.to_owned());
-        let this = Self { name, program, bridge, egress, limit, taken: BTreeSet::new() };
+        let (timeouts, aging, taken) = (Timeouts::default(), Aging::default(), BTreeSet::new());
+        let this = Self { name, program, bridge, egress, limit, timeouts, aging, taken };
         this.list()?;
         Ok(this)
+    }
+
+    /// The same, with times for flows of 5-tuples.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     fn list(&self) -> Result<Vec<Flow>, DeviceError> {
@@ -66,6 +79,7 @@ impl OpenFlow {
         let path = paths.with_mark(flow::mark(flow.cookie)?)?;
         let right = flow.table == flow::TABLE
             && flow.priority == flow::priority(matching.rank())
+            && flow.timeouts == self.timeouts.of(matching.rank())
             && flow.actions == self.egress.get(path)?.actions();
         right.then(|| Rule { matching, path: path.clone() })
     }
@@ -74,6 +88,9 @@ impl OpenFlow {
         let ours = flow::priority(Rank::Net)..=flow::priority(Rank::Flow);
         let (mut back, mut amiss) = (ReadBack::default(), Vec::new());
         let mut taken = BTreeSet::new();
+        let mut timed = BTreeMap::new();
+        // Before it is asked: what is gone then was gone at this time or later.
+        let now = Instant::now();
         for flow in self.list()? {
             if flow::mark(flow.cookie).is_none() {
                 if flow.table == flow::TABLE && ours.contains(&flow.priority) {
@@ -84,14 +101,23 @@ impl OpenFlow {
                 continue;
             }
             match self.rule(paths, &flow) {
-                Some(rule) => drop(back.rules.insert(rule)),
+                Some(rule) => {
+                    if flow.timeouts != Timeouts::default() {
+                        let age = Duration::try_from_secs_f64(flow.age).unwrap_or_default();
+                        let (timeouts, packets) = (flow.timeouts, flow.count.packets);
+                        timed.insert(rule.clone(), Sight { timeouts, age, packets });
+                    }
+                    back.rules.insert(rule);
+                }
                 None => {
-                    back.amiss.push(format!("{} actions={}", flow.spec, flow.actions));
+                    let timeouts = flow.timeouts.words();
+                    back.amiss.push(format!("{timeouts}{} actions={}", flow.spec, flow.actions));
                     amiss.push(flow);
                 }
             }
         }
         self.taken = taken;
+        back.expired = self.aging.look(now, timed);
         Ok((back, amiss))
     }
 
@@ -133,6 +159,7 @@ impl Device for OpenFlow {
         for rule in &change.remove {
             let (cookie, spec) = self.spec(paths, rule)?;
             let _ = writeln!(text, "delete_strict cookie={cookie:#x}/-1,{spec}");
+            self.aging.forget(rule);
         }
         for rule in &change.add {
             let (cookie, spec) = self.spec(paths, rule)?;
@@ -146,7 +173,9 @@ impl Device for OpenFlow {
                 let said = format!("no egress is known for path {}", rule.path);
                 return Err(error(Kind::Unsupported, said));
             };
-            let _ = writeln!(text, "add cookie={cookie:#x},{spec},actions={}", egress.actions());
+            let timeouts = self.timeouts.of(rule.matching.rank()).words();
+            let actions = egress.actions();
+            let _ = writeln!(text, "add cookie={cookie:#x},{timeouts}{spec},actions={actions}");
         }
         if !text.is_empty() {
             self.program.run(&["--bundle", "add-flows", &self.bridge, "-"], &text)?;

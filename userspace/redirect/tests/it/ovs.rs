@@ -13,10 +13,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use telesteer_redirect::Device;
-use telesteer_redirect::openflow::{Egress, OpenFlow};
+use telesteer_redirect::life::State;
+use telesteer_redirect::openflow::{Egress, OpenFlow, Timeouts};
+use telesteer_redirect::{Device, round};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+/// What a switch is made with.
+const PROGRAMS: [&str; 6] =
+    ["ip", "ovs-ofctl", "ovs-vsctl", "ovsdb-server", "ovs-vswitchd", "ovsdb-tool"];
 /// Patience for a daemon to begin on an emulated machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -163,7 +167,7 @@ impl Lab for OvsLab {
 impl OvsLab {
     /// Calls the test with a running switch, or says why not.
     pub(crate) fn with_switch(test: impl FnOnce(&Self) + Send) {
-        if may(&["ip", "ovs-ofctl", "ovs-vsctl", "ovsdb-server", "ovs-vswitchd", "ovsdb-tool"]) {
+        if may(&PROGRAMS) {
             Space::new("ovs").within(|| test(&Self(Switch::start())));
         }
     }
@@ -173,6 +177,92 @@ impl PlainLab for OvsLab {
     fn with(test: impl FnOnce(&dyn Lab) + Send) {
         Self::with_switch(|lab| test(lab));
     }
+}
+
+/// The same with times that do not run out in a test.
+pub(crate) struct TimedOvsLab(OvsLab);
+
+impl Lab for TimedOvsLab {
+    fn open(&self, limit: usize) -> Box<dyn Device> {
+        let timeouts = Timeouts { idle: 3000, hard: 30_000 };
+        Box::new(self.0.0.open(limit).with_timeouts(timeouts))
+    }
+
+    fn plant(&self) {
+        self.0.plant();
+    }
+
+    fn planted(&self) -> bool {
+        self.0.planted()
+    }
+
+    fn spoil(&self) {
+        self.0.spoil();
+    }
+}
+
+impl PlainLab for TimedOvsLab {
+    fn with(test: impl FnOnce(&dyn Lab) + Send) {
+        if may(&PROGRAMS) {
+            Space::new("ovs").within(|| test(&Self(OvsLab(Switch::start()))));
+        }
+    }
+}
+
+#[test]
+fn what_the_switch_ages_out_comes_again_for_a_flow() {
+    OvsLab::with_switch(|lab| {
+        let switch = &lab.0;
+        let timeouts = Timeouts { idle: 3, hard: 0 };
+        let mut bed = Bed::new(Box::new(switch.open(100).with_timeouts(timeouts)));
+        let key = tuple(1, 1, 40_000);
+        for one in [flow(key), net(key)] {
+            bed.controller.want(entry(one, "a"), bed.now).unwrap();
+        }
+        bed.settle();
+        assert!(bed.controller.state(&flow(key)).is_installed());
+        assert_eq!(switch.flows().matches("idle_timeout=3,").count(), 1, "pairs have none");
+        until("the switch's aging", || !switch.flows().contains("idle_timeout"));
+        let turn = |bed: &mut Bed| round(&mut bed.controller, &mut bed.device, bed.now).unwrap();
+        turn(&mut bed);
+        turn(&mut bed);
+        assert_eq!(bed.controller.state(&flow(key)), State::Absent);
+        assert!(bed.controller.settled(), "nobody needs it");
+        assert_eq!(bed.controller.next_due(), None);
+        let counters = bed.controller.counters();
+        assert_eq!((counters.expired, counters.vanished, counters.asked), (1, 0, 2));
+        assert!(bed.controller.state(&net(key)).is_installed());
+        // A flow that is alive has it set again.
+        bed.controller.alpha_begins(&key, bed.now);
+        turn(&mut bed);
+        assert!(bed.controller.state(&flow(key)).is_installed());
+        assert_eq!(bed.controller.counters().asked, 3);
+        // Taken away by somebody before its time is another matter.
+        bed.device = Box::new(switch.open(100).with_timeouts(Timeouts { idle: 3000, hard: 0 }));
+        bed.settle();
+        turn(&mut bed);
+        switch.delete_flows("cookie=0x484e544500000065/-1,tcp");
+        turn(&mut bed);
+        bed.settle();
+        let counters = bed.controller.counters();
+        assert_eq!(
+            (counters.expired, counters.vanished),
+            (1, 2),
+            "with the other time it was amiss"
+        );
+        assert!(bed.controller.state(&flow(key)).is_installed());
+        // Nobody wants it any more when it is aged out: nothing is left of it.
+        bed.device = Box::new(switch.open(100).with_timeouts(timeouts));
+        bed.controller.alpha_ends(&key, bed.now);
+        bed.settle();
+        turn(&mut bed);
+        until("the switch's aging", || !switch.flows().contains("idle_timeout"));
+        turn(&mut bed);
+        bed.controller.unwant(&flow(key));
+        bed.settle();
+        bed.must_agree();
+        assert_eq!(bed.controller.counters().withdrawn, 0);
+    });
 }
 
 /// The switch's own forwarding decides which entry a packet follows.
