@@ -38,8 +38,8 @@ pub(crate) struct Options {
     /// Guest tests only.
     #[arg(long)]
     vm: bool,
-    /// Only the tests of the SQL engines and of a cluster of two executors. They are no part of the
-    /// others: DataFusion and Ballista compile for long.
+    /// Only the tests of the SQL engines, of a cluster of two executors and of circuits over gRPC. They
+    /// are no part of the others: DataFusion and Ballista compile for long.
     #[arg(long, conflicts_with_all = ["host", "vm", "browser"])]
     engine: bool,
     /// The report of hntes in a real browser only, in the toolbox.
@@ -101,9 +101,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 
 /// Which crates the host tests are of.
 const HOST: &[&str] = &["--workspace"];
-/// Which crates have more to test with SQL.
-const ENGINE: &[&str] =
-    &["-p", "telesteer-engine", "-p", "hntes", "--features", "telesteer-engine/node,hntes/sql"];
+/// Which crates have more to test with SQL, and with gRPC.
+const ENGINE: &[&str] = &[
+    "-p",
+    "telesteer-engine",
+    "-p",
+    "telesteer-circuit",
+    "-p",
+    "hntes",
+    "--features",
+    "telesteer-engine/node,hntes/sql,telesteer-circuit/grpc,hntes/grpc",
+];
 
 /// `cargo test` over some crates.
 fn cargo_tests(workspace: &Workspace, what: &str, log: &str, which: &[&str]) -> Result<Tally> {
