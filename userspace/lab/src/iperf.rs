@@ -86,6 +86,18 @@ impl Iperf {
         Ok(Self { server, client, longest })
     }
 
+    /// Waits until the flow's two ends know one another.
+    ///
+    /// # Errors
+    ///
+    /// If the client ends before that.
+    pub(crate) fn connected(&mut self) -> Result<()> {
+        until("iperf3 to connect", PATIENCE, || {
+            self.client.must_run()?;
+            Ok(self.server.printed().contains("connected to"))
+        })
+    }
+
     /// An error if it has ended before its time.
     pub(crate) fn must_run(&mut self) -> Result<()> {
         self.client.must_run()

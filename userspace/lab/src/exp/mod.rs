@@ -4,10 +4,12 @@
 mod aging;
 mod cost;
 mod delay;
+mod hybrid;
 mod install;
 mod isolation;
 mod kill;
 mod meter;
+mod offline;
 mod rates;
 mod redirect;
 mod reorder;
@@ -52,6 +54,16 @@ pub(crate) const ALL: &[Experiment] = &[
         name: "ticket",
         about: "an announced transfer: its path is there before its first byte, and goes with its ticket",
         run: ticket::run,
+    },
+    Experiment {
+        name: "hybrid",
+        about: "of two alpha flows only that of a pair in the offline table is redirected, by its 5-tuple",
+        run: hybrid::run,
+    },
+    Experiment {
+        name: "offline",
+        about: "circuits and prefix routes of the offline table: before any flow, without end, and away again",
+        run: offline::run,
     },
     Experiment {
         name: "meter",

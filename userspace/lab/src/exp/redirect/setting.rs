@@ -5,6 +5,7 @@ use crate::error::{Result, at};
 use crate::exp::Bench;
 use crate::net::Net;
 use crate::process;
+use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
@@ -23,6 +24,36 @@ pub(in crate::exp) struct Times {
     pub(in crate::exp) lease_ms: u32,
     /// Bytes at which the journal is written anew.
     pub(in crate::exp) journal_bytes: u32,
+}
+
+/// The folder of offline tables.
+pub(in crate::exp) fn tables(bench: &Bench) -> PathBuf {
+    bench.work.join("tables")
+}
+
+/// Writes the table of a day, of these pairs of networks and their reverses; the older ones stay.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub(in crate::exp) fn table(bench: &Bench, day: &str, pairs: &[(&str, &str)]) -> Result<()> {
+    let dir = tables(bench);
+    fs::create_dir_all(&dir).map_err(at(&dir))?;
+    let entries: Vec<_> =
+        pairs.iter().map(|(src, dst)| json!({"src": src, "dst": dst, "lsps": []})).collect();
+    let table = json!({"version": 1, "day": day, "both_directions": true, "entries": entries});
+    // The loop looks into the folder at any time.
+    let new = dir.join(format!("pbr-{day}.json.new"));
+    process::write(&new, format!("{table:#}\n"))?;
+    fs::rename(&new, dir.join(format!("pbr-{day}.json"))).map_err(at(&new))
+}
+
+/// The section of the offline table.
+pub(in crate::exp) fn offline(bench: &Bench, routes: bool, circuits: bool) -> String {
+    format!(
+        "\n[offline]\ntables = \"{}\"\nlook-every-s = 1\nroutes = {routes}\ncircuits = {circuits}\n",
+        tables(bench).display()
+    )
 }
 
 impl Default for Times {
@@ -59,6 +90,21 @@ pub(in crate::exp) fn write(
     inputs: &str,
     times: Times,
 ) -> Result<PathBuf> {
+    write_with(bench, net, inputs, "", times)
+}
+
+/// The same with more keys of the section `[online]`.
+///
+/// # Errors
+///
+/// If a file cannot be written.
+pub(in crate::exp) fn write_with(
+    bench: &Bench,
+    net: &Net,
+    inputs: &str,
+    online: &str,
+    times: Times,
+) -> Result<PathBuf> {
     let Times { age_s, jitter_s, doubt_s, linger_ms, lease_ms, journal_bytes } = times;
     let store = store(bench);
     // Of a run before.
@@ -74,6 +120,7 @@ journal-bytes = {journal_bytes}
 
 {inputs}
 [online]
+{online}
 age-s = {age_s}
 jitter-s = {jitter_s}
 doubt-s = {doubt_s}
