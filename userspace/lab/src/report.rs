@@ -95,7 +95,10 @@ impl Findings {
     fn page(&self, name: &str) -> String {
         let mut text =
             format!("# {}\n\n{}\n\n![{name}](figure.svg)\n\n", self.title, self.paragraph.trim());
-        let row = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
+        let row = |cells: Vec<&str>| {
+            let cells: Vec<String> = cells.into_iter().map(cell_of_page).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
         text += &row(self.columns.clone());
         text += &row(self.columns.iter().map(|_| "---").collect());
         for cells in &self.rows {
@@ -141,6 +144,11 @@ impl Findings {
     }
 }
 
+/// A cell of a table in Markdown has one line, and no bar of its own.
+fn cell_of_page(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +182,7 @@ mod tests {
         assert!(read("README.md").contains("| x, y | 1 |\n\n* met: c\n* **not met**: d\n"));
         let data: Value = serde_json::from_str(&read("data.json")).unwrap();
         assert_eq!(data["claims"][1], json!({"text": "d", "met": false}));
+        assert_eq!(cell_of_page("two\nlines a|b"), "two lines a\\|b");
         assert_eq!(findings().text(), "a     long\nx, y     1\n\nmet    c\nFAILED d\n");
     }
 }

@@ -9,6 +9,7 @@
 pub(super) mod account;
 pub(super) mod claims;
 pub(super) mod setting;
+mod tell;
 pub(super) mod watch;
 
 use super::{Bench, say};
@@ -21,7 +22,7 @@ use crate::process::{Process, until};
 use crate::report::Findings;
 use crate::space::Space;
 use crate::telemetry::Telemetry;
-use account::{Captures, Moments, account};
+use account::{Captures, Moments};
 use rustix::process::Signal;
 use serde_json::Value;
 use setting::Times;
@@ -29,6 +30,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tell::account;
 use watch::{Side, Watch, watching};
 
 /// H in bytes and T in seconds: an alpha flow has more than 0.8 Mb/s.

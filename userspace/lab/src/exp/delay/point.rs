@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The points of the curve, and one played: flows are found and their entries set.
 
-use super::watch::{Event, Watch};
+use super::watch::{BIN_S, Event, Watch};
 use crate::error::{Result, odd};
 use crate::exp::Bench;
 use crate::lsp::Lsp;
@@ -18,6 +18,16 @@ pub(super) enum Kind {
     Mirror,
     /// Records of an exporter, with this active timeout in seconds.
     Reports(u32),
+}
+
+impl Kind {
+    /// Seconds from one telling to the next.
+    pub(super) fn period_s(self) -> f64 {
+        match self {
+            Self::Mirror => BIN_S,
+            Self::Reports(seconds) => seconds.into(),
+        }
+    }
 }
 
 /// A point.

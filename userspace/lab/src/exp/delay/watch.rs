@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// Length of a mirror's bin, in seconds.
-const BIN: &str = "0.2";
+pub(super) const BIN_S: f64 = 0.2;
 /// Seconds by which a report may be longer than asked for: the exporter looks once a second.
 const GRACE: &str = "1.5";
 /// Patience for programs to begin on an emulated machine.
@@ -47,7 +47,9 @@ impl<'a> Watch<'a> {
     pub(super) fn start(bench: &'a Bench, net: &'a Net, kind: Kind) -> Result<Self> {
         let mut this = Self { bench, net, online: None, telemetry: None, seen: 0 };
         match kind {
-            Kind::Mirror => this.online = Some(this.online(&["--interface", "to-site1"], BIN)?),
+            Kind::Mirror => {
+                this.online = Some(this.online(&["--interface", "to-site1"], &BIN_S.to_string())?)
+            }
             Kind::Reports(seconds) => {
                 let telemetry = Telemetry::start(bench, net, seconds)?;
                 let (slot, out) = (seconds.to_string(), telemetry.out().to_string_lossy());
