@@ -59,7 +59,7 @@ impl Programs {
         name: &PathName,
     ) -> std::result::Result<Box<dyn Device + Send>, DeviceError> {
         Ok(match self {
-            Self::Ovs(switch) => switch.open(name)?,
+            Self::Ovs(switch) => switch.open(name, None)?,
             Self::Frr(daemons) => daemons.open(name)?,
             Self::FlowSpec(session) => session.open(name)?,
             Self::None if device == "ip-rule" => Box::new(IpRule::open(device)?),

@@ -14,7 +14,9 @@ const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// Patience for a daemon to begin on an emulated machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Label of packets that leave onto the science path.
-const LABEL: u32 = 200;
+pub(crate) const LABEL: u32 = 200;
+/// Its ports, in the order of their numbers; the other end of each is `NAME-far`.
+pub(crate) const PORTS: [&str; 3] = ["in", "plain", "lsp"];
 
 /// A running switch; dropping it ends it.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl Switch {
             "protocols=OpenFlow13",
             "fail_mode=secure",
         ])?;
-        for (port, number) in [("in", 1), ("plain", 2), ("lsp", 3)] {
+        for (number, port) in (1..).zip(PORTS) {
             space.ip(&format!(
                 "link add {port} type veth peer name {port}-far\nlink set {port} up\n\
                  link set {port}-far up\n"
@@ -82,7 +84,23 @@ impl Switch {
         Ok(Self { _daemons: vec![switch, database], dir })
     }
 
-    /// Its flows as a device; the path `name` leaves by the third port with a label.
+    /// What `ovs-ofctl` calls the bridge.
+    fn bridge(&self) -> String {
+        format!("unix:{}", self.dir.join("br0.mgmt").display())
+    }
+
+    /// What comes in at the first port leaves by the second, unless an entry says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If the bridge does not take that.
+    pub(crate) fn forward(&self, space: &Space) -> Result<()> {
+        let flow = "priority=1,in_port=1,actions=output:2";
+        space.run(&["ovs-ofctl", "-O", "OpenFlow13", "add-flow", &self.bridge(), flow]).map(drop)
+    }
+
+    /// Its flows as a device; the path `name` leaves by the third port with a label, to the neighbour
+    /// with this address if there is one.
     ///
     /// # Errors
     ///
@@ -90,9 +108,10 @@ impl Switch {
     pub(crate) fn open(
         &self,
         name: &PathName,
+        mac: Option<[u8; 6]>,
     ) -> std::result::Result<Box<dyn Device + Send>, DeviceError> {
-        let egress = Egress { port: 3, label: Some(LABEL), mac: None };
-        let bridge = format!("unix:{}", self.dir.join("br0.mgmt").display());
+        let egress = Egress { port: 3, label: Some(LABEL), mac };
+        let bridge = self.bridge();
         let egress = BTreeMap::from([(name.clone(), egress)]);
         Ok(Box::new(OpenFlow::open("openflow", &bridge, egress, LIMIT)?))
     }

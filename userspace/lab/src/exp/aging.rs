@@ -234,7 +234,9 @@ fn findings(seen: &[Seen], end_s: f64, turn_s: f64, aged: u64) -> Findings {
              end {ENDS_S:.0} s on, one lives, two entries never see one. The last packet of each flow \
              with the circuit's label, as captured on the science path, says when its entry was gone; \
              {aged} entries aged out, and {lost} datagrams were lost on the way back to the IP-routed \
-             path. Ages of days are seconds here: nothing in the rules knows the difference."
+             path. Ages of days are seconds here: nothing in the rules knows the difference. What ages here is an \
+             entry of crate redirect for whoever uses it as a library; `hntes run` keeps its entries and ages \
+             them itself, which the experiments redirect and hybrid measure."
         ),
         columns: vec!["flow", "labelled", "first s", "last s", "age counts from s", "lost"],
         rows: seen

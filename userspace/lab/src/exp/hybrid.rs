@@ -46,8 +46,10 @@ fn all_claims(all: &Counted, moments: &Moments) -> Vec<Claim> {
         Claim::new(
             format!(
                 "one as big of a pair that the table has not is left alone: {} bytes, that one {}; alpha \
-                 flows that the loop says it left alone: {:?}",
-                all.other, all.alpha, moments.outside
+                 flows that the loop says it left alone: {}",
+                all.other,
+                all.alpha,
+                moments.outside.map_or("not said".to_owned(), |count| count.to_string())
             ),
             all.alpha > 0 && all.other * 100 >= all.alpha * AS_BIG && moments.outside == Some(1),
         ),

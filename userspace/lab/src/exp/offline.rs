@@ -68,7 +68,9 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
 
 /// Whether nftables' listing of an edge router has the pair, as it goes there.
 fn is_entry(side: Side, table: &str) -> bool {
-    let (one, other) = PAIR;
+    // Its map of networks has them by their first address.
+    let first = |network: &'static str| network.trim_end_matches("/24");
+    let (one, other) = (first(PAIR.0), first(PAIR.1));
     table.contains(&match side {
         Side::Near => format!("{one} . {other}"),
         Side::Far => format!("{other} . {one}"),
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_entry_of_networks_is_told_by_its_direction() {
-        let near = "elements = { 10.1.1.0/24 . 10.2.1.0/24 : 0x1 }";
+        let near = "elements = { 10.1.1.0 . 10.2.1.0 : 0x1 }";
         assert!(is_entry(Side::Near, near) && !is_entry(Side::Far, near));
     }
 }

@@ -182,7 +182,8 @@ fn findings(groups: &[Group], took_ms: &[f64], labelled: bool) -> Findings {
              while 16 flows sent numbered datagrams: flows of the one table, of both, of the other \
              and of none. Captured behind the ingress router on both paths and at the other site, of \
              {sent} datagrams {lost} were lost, {doubled} came twice, and {misrouted} stretches went \
-             a way that neither table says. A swap is one transaction of nftables; until it was read \
+             a way that neither table says. A swap is one transaction of nftables, by crate redirect as a library: to `hntes run` a \
+             new table is a new set of entries wanted, which the same device brings about; until it was read \
              back it took {p50:.0} ms in the middle and {most:.0} ms at most, in an emulated guest."
         ),
         columns: vec!["flows", "sent", "lost", "doubled", "misrouted"],

@@ -2,11 +2,15 @@
 //! An entry of each device that forwards packets here, added and taken away under traffic: what the
 //! device says of it, beside the counters of both links and the labels that were captured.
 
+mod wire;
+
 use super::{Bench, say};
 use crate::capture::{Capture, finish};
 use crate::count::frame::each;
+use crate::count::order::Order;
 use crate::count::way::{Way, numbers};
 use crate::devices::Programs;
+use crate::devices::ovs::{LABEL, PORTS};
 use crate::draw::bars;
 use crate::error::{Result, odd};
 use crate::lsp::{Lsp, Lsps};
@@ -21,6 +25,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use telesteer_circuit::request::Rate;
 use telesteer_redirect::{Aging, Settings, Target};
+use wire::Bridge;
 
 /// From one datagram of a flow to its next.
 const EVERY: Duration = Duration::from_millis(10);
@@ -28,7 +33,18 @@ const EVERY: Duration = Duration::from_millis(10);
 const AROUND: u64 = 60;
 /// Packets that are no datagrams of ours: neighbours ask for one another.
 const STRANGERS: u64 = 20;
+/// Those that are programs of the ingress router.
 const DEVICES: [&str; 4] = ["nft", "ip-rule", "frr", "flowspec"];
+
+/// Where packets of site 1 are captured and counted, by way: the IP-routed one, the science path.
+struct Place<'a> {
+    /// Where they come in next.
+    far: [(&'a Space, &'a str); 2],
+    /// Where they leave.
+    near: [(&'a Space, &'a str); 2],
+    /// The label of the science path.
+    label: u32,
+}
 
 /// What came of a device.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +55,8 @@ struct Outcome {
     /// The flow that the entry is of, and one of other hosts.
     entry: Way,
     other: Way,
+    /// Datagrams of both that did not come to the other site, or came again.
+    amiss: u64,
     /// Datagrams captured behind the ingress router: plain link, science path.
     captured: (u64, u64),
     /// Packets that its links counted.
@@ -56,6 +74,7 @@ impl Outcome {
         let checks = [
             (self.held == (1, 0), "what it says it holds"),
             (self.entry.whole() && self.other.whole(), "lost or doubled"),
+            (self.amiss == 0, "lost or doubled on the way to the other site"),
             (self.entry.runs == [false, true, false], "the way of the entry's flow"),
             (self.other.runs == [false], "the way of the other flow"),
             (self.labels == BTreeSet::from([Some(self.label)]), "the label"),
@@ -74,13 +93,22 @@ pub(super) fn run(bench: &Bench) -> Result<Findings> {
     let mut outcomes = Vec::new();
     for device in DEVICES {
         say(device);
-        outcomes.push(outcome(bench, &net, &lsp, device)?);
+        outcomes.push(inside(bench, &net, &lsp, device)?);
     }
     lsps.down(&lsp)?;
+    say("openflow");
+    let bridge = Bridge::build(&net, &bench.work)?;
+    let place = Place {
+        far: [(&net.p1, wire::PLAIN), (&net.p2, wire::SCIENCE_LINK)],
+        near: [(&bridge.space, PORTS[1]), (&bridge.space, PORTS[2])],
+        label: LABEL,
+    };
+    outcomes.push(outcome(bench, &net, &place, bridge.router()?, "openflow")?);
     Ok(findings(&outcomes))
 }
 
-fn outcome(bench: &Bench, net: &Net, lsp: &Lsp, device: &'static str) -> Result<Outcome> {
+/// Of a device of the ingress router.
+fn inside(bench: &Bench, net: &Net, lsp: &Lsp, device: &'static str) -> Result<Outcome> {
     let here = |entrance: &&telesteer_circuit::local::client::Entrance| entrance.node == "pe1";
     let entrance = lsp.entrances.iter().find(here);
     let entrance = entrance.ok_or_else(|| odd("circuit", "it does not begin at pe1"))?;
@@ -90,16 +118,37 @@ fn outcome(bench: &Bench, net: &Net, lsp: &Lsp, device: &'static str) -> Result<
     let open = || programs.open(device, &name);
     let mut router = Router::open(&net.pe1, Settings::default(), open)?;
     router.science_up(lsp)?;
+    let place = Place {
+        far: [(&net.p1, "to-pe1"), (&net.p2, "to-pe1")],
+        near: [(&net.pe1, "to-p1"), (&net.pe1, "to-p2")],
+        label: entrance.label,
+    };
+    outcome(bench, net, &place, router, device)
+}
+
+fn outcome(
+    bench: &Bench,
+    net: &Net,
+    place: &Place<'_>,
+    mut router: Router<'_>,
+    device: &'static str,
+) -> Result<Outcome> {
+    let [plain, science] = place.far;
+    let counters = || -> Result<(u64, u64)> {
+        let [plain, science] = place.near;
+        Ok((sent(plain.0, plain.1)?, sent(science.0, science.1)?))
+    };
     let (from, to) = (host(1, 1, 1), host(2, 1, 1));
     let flows =
         [Flow::new(&from, 4000, &to, 7000), Flow::new(&host(1, 2, 1), 4000, &host(2, 2, 1), 7000)];
     let matching = hosts(&from, &to)?;
     let _sink = Sink::open(&net.site2, &[7000])?;
     let captures = [
-        Capture::start(&net.p1, "to-pe1", &bench.work, "p1")?,
-        Capture::start(&net.p2, "to-pe1", &bench.work, "p2")?,
+        Capture::start(plain.0, plain.1, &bench.work, "p1")?,
+        Capture::start(science.0, science.1, &bench.work, "p2")?,
+        Capture::start(&net.site2, "to-pe2", &bench.work, "site2")?,
     ];
-    let before = (sent(&net.pe1, "to-p1")?, sent(&net.pe1, "to-p2")?);
+    let before = counters()?;
     let pace = Pace { every: EVERY, octets: LEAST };
     let (held, rounds) = under(&net.site1, &flows, pace, |progress| {
         progress.wait(AROUND)?;
@@ -113,8 +162,10 @@ fn outcome(bench: &Bench, net: &Net, lsp: &Lsp, device: &'static str) -> Result<
         progress.wait(AROUND)?;
         Ok((with, without))
     })?;
-    let [p1, p2] = finish(captures)?;
-    let after = (sent(&net.pe1, "to-p1")?, sent(&net.pe1, "to-p2")?);
+    let [p1, p2, site2] = finish(captures)?;
+    let after = counters()?;
+    let arrived = numbers(&site2, None)?;
+    let end = |flow: u32| Order::of(arrived.get(&flow).map_or(&[], Vec::as_slice), rounds);
     let (plain, science) = (numbers(&p1, None)?, numbers(&p2, None)?);
     let mut labels = BTreeSet::new();
     each(&p2, |frame| {
@@ -133,10 +184,11 @@ fn outcome(bench: &Bench, net: &Net, lsp: &Lsp, device: &'static str) -> Result<
         held,
         entry: way(0),
         other: way(1),
+        amiss: [end(0), end(1)].iter().map(|end| end.lost() + end.again).sum(),
         captured: (count(&plain), count(&science)),
         counted: (after.0 - before.0, after.1 - before.1),
         labels,
-        label: entrance.label,
+        label: place.label,
     })
 }
 
@@ -169,11 +221,12 @@ fn findings(outcomes: &[Outcome]) -> Findings {
     Findings {
         title: "Entries of each device, on the wire",
         paragraph: format!(
-            "An entry for a pair of hosts is added and taken away on the ingress router by {}, while \
+            "An entry for a pair of hosts is added and taken away on the ingress router by {}, and by \
+             OpenFlow on a bridge of Open vSwitch in its place, while \
              its flow and one of other hosts send numbered datagrams. The device is read back; the \
              links of the router count packets; captures behind both links say which way each \
-             datagram went and under which label. All three must agree. Open vSwitch and JunOS do \
-             not forward in this network and are in the conformance tests only.",
+             datagram went and under which label; another at the other site says that all came. All \
+             must agree. JunOS does not forward in this network and is in the conformance tests only.",
             DEVICES.join(", ")
         ),
         columns: vec![
@@ -195,7 +248,7 @@ fn findings(outcomes: &[Outcome]) -> Findings {
                 vec![
                     one.device.to_owned(),
                     one.entry.sent.to_string(),
-                    (one.entry.neither + one.other.neither).to_string(),
+                    (one.entry.neither + one.other.neither).max(one.amiss).to_string(),
                     one.captured.0.to_string(),
                     one.counted.0.to_string(),
                     one.captured.1.to_string(),
@@ -222,6 +275,7 @@ mod tests {
             held: (1, 0),
             entry: way(&[false, true, false]),
             other: way(&[false]),
+            amiss: 0,
             captured: (15, 3),
             counted: (17, 3),
             labels: BTreeSet::from([Some(100_000)]),
@@ -232,6 +286,7 @@ mod tests {
             Outcome { held: (0, 0), ..good() },
             Outcome { entry: way(&[false]), ..good() },
             Outcome { other: way(&[false, true]), ..good() },
+            Outcome { amiss: 1, ..good() },
             Outcome { counted: (17, 2), ..good() },
             Outcome { labels: BTreeSet::from([None]), ..good() },
             Outcome { entry: Way { neither: 1, ..way(&[false, true, false]) }, ..good() },

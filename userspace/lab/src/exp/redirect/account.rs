@@ -175,12 +175,13 @@ fn reverse(files: &Captures, sent: u64, all: &mut Counted) -> Result<()> {
     let (mut plain, mut science, mut came) = (Vec::new(), Vec::new(), Vec::new());
     let number = |frame: &Frame| frame.number.filter(|_| is_reverse(frame)).map(|(_, one)| one);
     each(&files.p1_back, |frame| plain.extend(number(&frame)))?;
-    each(&files.p2_back, |frame| match number(&frame) {
-        Some(number) => {
-            science.push(number);
+    // iperf3's own answer when it connects has no number.
+    each(&files.p2_back, |frame| match is_reverse(&frame) {
+        true => {
+            science.extend(number(&frame));
             all.back_labels.insert(frame.label);
         }
-        None => all.beta_science += frame.octets,
+        false => all.beta_science += frame.octets,
     })?;
     each(&files.site1, |frame| came.extend(number(&frame)))?;
     all.back = Way::of(&plain, &science, sent);

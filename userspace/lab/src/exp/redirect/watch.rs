@@ -224,7 +224,7 @@ impl Watch {
         })
     }
 
-    /// Whether both have a circuit, or neither; none of one that has it alone.
+    /// Whether both have a circuit, or, if it is not to be there, neither.
     pub(in crate::exp) fn circuit(&self, there: bool) -> bool {
         self.both(|_, routes, _| routes.trim().is_empty() != there)
     }
