@@ -167,8 +167,7 @@ impl Controller {
         let aged =
             wishes.filter_map(|wish| aging::due(wish, self.alive(&wish.entry), &self.settings));
         let waits = self.lives.values();
-        let waits =
-            waits.filter(|life| !life.state.is_installed() && life.state != State::Absent);
+        let waits = waits.filter(|life| !life.state.is_installed() && life.state != State::Absent);
         let amiss = (!self.amiss.is_empty()).then_some(&self.purge);
         // While a commit is under way nothing else is asked for.
         let free = self.claim.as_ref().map_or(self.not_before, |claim| claim.due);
