@@ -5,7 +5,7 @@ use super::{Claim, Controller};
 use crate::aging;
 use crate::device::Commit;
 use crate::error::{DeviceError, Kind};
-use crate::life::Reason;
+use crate::life::{Reason, State};
 use crate::matching::Match;
 use crate::path::PathName;
 use crate::rule::{Change, Rule};
