@@ -60,7 +60,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 /// Octets of an answer that are read.
 const ANSWER: u64 = 1 << 20;
 /// What lists the routes into circuits, and our table.
-const ENTRANCES: [&str; 7] = ["ip", "route", "show", "table", "all", "proto", "126"];
+const ENTRANCES: [&str; 8] = ["ip", "-4", "route", "show", "table", "all", "proto", "126"];
 const TABLE: [&str; 5] = ["nft", "list", "table", "inet", "telesteer_hntes"];
 
 /// What is played beside the alpha flow, and what the loop is told of it.

@@ -28,7 +28,7 @@ const BETA: (u16, u16) = (4000, 7000);
 /// Rounds of datagrams sent when all is done.
 const AFTER: u64 = 25;
 /// From one look at a router to the next; each is a few programs.
-const LOOK: Duration = Duration::from_millis(150);
+const LOOK: Duration = Duration::from_millis(500);
 /// From one flow record to the next.
 const RECORD: Duration = Duration::from_millis(100);
 /// Everything is quicker than a user would have it: a kill takes a quarter of a minute.
@@ -192,12 +192,12 @@ impl Bed {
     /// table into the circuit at each, and two labels that the router between swaps or takes off.
     fn is_redirected(&self) -> Result<bool> {
         let (one, other) = (host(1, 1, 1), host(2, 1, 1));
-        let (near, far) = (table(&self.net.pe1)?, table(&self.net.pe2)?);
-        let rules = is_only(&near, [&one, &other], ALPHA)
-            && is_only(&far, [&other, &one], (ALPHA.1, ALPHA.0));
-        Ok(rules
-            && lines(&entrances(&self.net.pe1)?) == 1
-            && lines(&entrances(&self.net.pe2)?) == 1
+        let (near, far) = (&self.net.pe1, &self.net.pe2);
+        // In an emulated guest each program counts.
+        Ok(is_only(&table(near)?, [&one, &other], ALPHA)
+            && is_only(&table(far)?, [&other, &one], (ALPHA.1, ALPHA.0))
+            && lines(&entrances(near)?) == 1
+            && lines(&entrances(far)?) == 1
             && lines(&labels(&self.net.p2)?) == 2)
     }
 
@@ -206,9 +206,9 @@ impl Bed {
         let mut left = 0;
         for router in [&self.net.pe1, &self.net.pe2] {
             left += elements(&table(router)?);
-        }
-        if left > 0 {
-            return Ok(left);
+            if left > 0 {
+                return Ok(left);
+            }
         }
         for router in self.net.routers() {
             left += lines(&entrances(router)?) + lines(&labels(router)?);
