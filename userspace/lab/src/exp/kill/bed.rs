@@ -38,7 +38,7 @@ const TIMES: Times = Times {
     doubt_s: 10,
     linger_ms: 1000,
     lease_ms: 40_000,
-    journal_bytes: 3000,
+    journal_bytes: 1000,
 };
 /// The sites send what nobody takes, and do not say so.
 const QUIET: &str = "nft 'table inet lab_quiet { chain out { type filter hook output priority 0; \
