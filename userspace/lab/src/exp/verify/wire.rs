@@ -55,7 +55,9 @@ impl Bridge {
         ))?;
         net.p2.sysctl("net/mpls/platform_labels", LABELS)?;
         net.p2.sysctl(&format!("net/mpls/conf/{SCIENCE_LINK}/input"), "1")?;
-        net.p2.ip(&format!("-f mpls route replace {LABEL} via inet 10.9.5.2 dev to-pe2\n"))?;
+        let label = LABEL.to_string();
+        let last = ["via", "inet", "10.9.5.2", "dev", "to-pe2"];
+        net.p2.run(&[&["ip", "-f", "mpls", "route", "replace", &label][..], &last].concat())?;
         switch.forward(&space)?;
         let next = address(&net.p2, SCIENCE_LINK)?;
         let mac = mac(&next).ok_or_else(|| odd(SCIENCE_LINK, next))?;
