@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
+mod amiss;
+mod cases;
 mod circuits;
 
 use super::*;
