@@ -154,3 +154,51 @@ impl Board for Face {
         Ok(done.answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crash::Crash;
+    use crate::ticket::draft::Draft;
+    use crate::ticket::{Limits, State, TicketId, stamp};
+    use telesteer_fam::time::SECOND;
+
+    fn create() -> Operation {
+        Operation::Create(Box::new(Draft {
+            sources: vec!["192.0.2.10".to_owned()],
+            destinations: vec!["198.51.100.20".to_owned()],
+            end: stamp::text(now() + 3600 * SECOND),
+            ..Draft::default()
+        }))
+    }
+
+    /// A ticket is told when it is stored, and one that cannot be stored is as if nobody had asked.
+    #[test]
+    fn a_ticket_counts_when_it_is_written_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), 1 << 20, Crash::default()).unwrap().0;
+        let journal = Arc::new(Mutex::new(journal));
+        let audit = Audit::open(None, 1 << 20, 1).unwrap();
+        let book = Book::new(Limits::default());
+        let face = Face::new(audit, book, Some(Arc::clone(&journal)), Arc::default(), None);
+        let mover: Holder = "mover".parse().unwrap();
+        face.ticket(&mover, create()).unwrap();
+        assert_eq!(journal.lock().unwrap().state().tickets.len(), 1);
+        let last = || face.audit().newest(1).next().map(|(_, line)| line.clone()).unwrap();
+        assert_eq!((&last()["what"], &last()["subject"]), (&"ticket".into(), &"t1".into()));
+        assert_eq!(last()["reason"], "made by mover");
+
+        journal.lock().unwrap().fill();
+        let before: Vec<_> = face.tickets().tickets().cloned().collect();
+        let later = now() + 7200 * SECOND;
+        for operation in
+            [create(), Operation::Extend(TicketId(1), later), Operation::Cancel(TicketId(1))]
+        {
+            let denied = face.ticket(&mover, operation).unwrap_err();
+            assert!(matches!(denied, Denied::Store(_)), "{denied}");
+        }
+        assert_eq!(face.tickets().tickets().cloned().collect::<Vec<_>>(), before);
+        assert_eq!((before[0].state, before[0].extended), (State::Active, 0));
+        assert_eq!(last()["seq"], 1);
+    }
+}

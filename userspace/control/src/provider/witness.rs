@@ -127,3 +127,100 @@ impl Circuits for Witness {
         self.inner.notices()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::file::File;
+    use telesteer_circuit::request::{Best, Name, Pair, Rate};
+    use telesteer_circuit::time::Span;
+
+    /// It notes what the journal has open when a call is made.
+    struct Noting {
+        inner: File,
+        journal: Arc<Mutex<Journal>>,
+        open: Mutex<Vec<String>>,
+    }
+
+    impl Noting {
+        fn note<'a, T: 'a>(&'a self, call: Answer<'a, T>) -> Answer<'a, T> {
+            Box::pin(async move {
+                let open: Vec<String> = {
+                    let journal = self.journal.lock().unwrap();
+                    journal.state().open.values().map(ToString::to_string).collect()
+                };
+                self.open.lock().unwrap().extend(open);
+                call.await
+            })
+        }
+    }
+
+    impl Circuits for Noting {
+        fn server(&self) -> &str {
+            self.inner.server()
+        }
+
+        fn reserve<'a>(&'a self, request: &'a Request) -> Answer<'a, Held> {
+            self.note(self.inner.reserve(request))
+        }
+
+        fn commit<'a>(&'a self, id: &'a Id) -> Answer<'a, ()> {
+            self.note(self.inner.commit(id))
+        }
+
+        fn provision<'a>(&'a self, id: &'a Id) -> Answer<'a, ()> {
+            self.note(self.inner.provision(id))
+        }
+
+        fn extend<'a>(&'a self, id: &'a Id, until: Option<At>) -> Answer<'a, ()> {
+            self.note(self.inner.extend(id, until))
+        }
+
+        fn release<'a>(&'a self, id: &'a Id) -> Answer<'a, ()> {
+            self.note(self.inner.release(id))
+        }
+
+        fn terminate<'a>(&'a self, id: &'a Id) -> Answer<'a, ()> {
+            self.note(self.inner.terminate(id))
+        }
+
+        fn list(&self) -> Answer<'_, Vec<Remote>> {
+            self.inner.list()
+        }
+
+        fn notices(&self) -> Answer<'_, Vec<(Id, Notice)>> {
+            self.inner.notices()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_is_made_when_it_is_written_down_and_not_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), 1 << 20, Crash::default()).unwrap().0;
+        let journal = Arc::new(Mutex::new(journal));
+        let (inner, open) = (File::new(None), Mutex::default());
+        let noting = Arc::new(Noting { inner, journal: Arc::clone(&journal), open });
+        let made: Arc<dyn Circuits> = noting.clone();
+        let witness = Witness::new(made, Some(Arc::clone(&journal)), Crash::default());
+        let name = Name::of(&Pair::new("r1", "r2"), At(7)).unwrap();
+        let span = Span { from: At(7), until: None };
+        let (best, rate) = (Best::Hops, Rate::Unlimited);
+        let request =
+            Request { name: name.clone(), rate, span, best, off_ip_path: false, both: true };
+        assert_eq!(witness.listed(), None);
+        let Held { id, .. } = witness.reserve(&request).await.unwrap();
+        witness.commit(&id).await.unwrap();
+        witness.provision(&id).await.unwrap();
+        witness.extend(&id, Some(At(99))).await.unwrap();
+        witness.release(&id).await.unwrap();
+        let calls = ["Reserve", "Commit", "Provision", "Extend", "Release"];
+        let expected = calls.map(|call| format!("{call} of circuit {name}"));
+        assert_eq!(*noting.open.lock().unwrap(), expected);
+        assert!(journal.lock().unwrap().state().open.is_empty());
+        journal.lock().unwrap().fill();
+        let said = witness.terminate(&id).await.unwrap_err().to_string();
+        assert!(said.contains("it could not be written down"), "{said}");
+        assert_eq!(noting.open.lock().unwrap().len(), 5, "nobody was asked");
+        assert_eq!((witness.list().await.unwrap().len(), witness.listed().is_some()), (1, true));
+    }
+}

@@ -122,16 +122,80 @@ mod tests {
     use telesteer_redirect::memory::Memory;
     use telesteer_redirect::path::{PathName, Target};
 
+    /// It notes what the journal has open when it is asked for a change, and holds nothing of what it is
+    /// asked to find.
+    struct Noting {
+        inner: Memory,
+        journal: Arc<Mutex<Journal>>,
+        open: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Device for Noting {
+        fn name(&self) -> &str {
+            self.inner.name()
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.inner.capabilities()
+        }
+
+        fn read_back(&mut self, paths: &Paths, now: Ns) -> Result<ReadBack, DeviceError> {
+            self.inner.read_back(paths, now)
+        }
+
+        fn apply(&mut self, paths: &Paths, change: &Change, n: Ns) -> Result<Commit, DeviceError> {
+            let journal = self.journal.lock().unwrap();
+            let open = journal.state().open.values().map(ToString::to_string);
+            self.open.lock().unwrap().extend(open);
+            drop(journal);
+            self.inner.apply(paths, change, n)
+        }
+
+        fn find(
+            &mut self,
+            _paths: &Paths,
+            _rules: &[Rule],
+            _now: Ns,
+        ) -> Result<Option<BTreeSet<Rule>>, DeviceError> {
+            Ok(Some(BTreeSet::new()))
+        }
+    }
+
+    fn one_path() -> (Paths, PathName) {
+        let name = PathName::new("a").unwrap();
+        let mut paths = Paths::default();
+        paths.insert(name.clone(), Target { mark: 1, table: 101 }).unwrap();
+        (paths, name)
+    }
+
+    #[test]
+    fn a_change_is_made_when_it_is_written_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), 1 << 20, Crash::default()).unwrap().0;
+        let (journal, open) = (Arc::new(Mutex::new(journal)), Arc::default());
+        let noting = Noting {
+            inner: Memory::new("r1"),
+            journal: Arc::clone(&journal),
+            open: Arc::clone(&open),
+        };
+        let mut device = Guard::new(noting, Arc::clone(&journal), Crash::default());
+        let (paths, path) = one_path();
+        let rule = Rule { matching: net(1), path };
+        let change = Change { add: vec![rule.clone()], ..Change::default() };
+        device.apply(&paths, &change, 0).unwrap();
+        assert_eq!(*open.lock().unwrap(), ["1 rules onto and 0 off router r1"]);
+        // What the device finds is told as it is.
+        assert_eq!(device.find(&paths, std::slice::from_ref(&rule), 0), Ok(Some(BTreeSet::new())));
+    }
+
     #[test]
     fn a_change_is_between_its_intent_and_its_result() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(dir.path(), 1 << 20, Crash::default()).unwrap().0;
         let journal = Arc::new(Mutex::new(journal));
         let mut device = Guard::new(Memory::new("r1"), journal.clone(), Crash::default());
-        let name = PathName::new("a").unwrap();
-        let mut paths = Paths::default();
-        paths.insert(name.clone(), Target { mark: 1, table: 101 }).unwrap();
-        let rule = Rule { matching: net(1), path: name };
+        let (paths, path) = one_path();
+        let rule = Rule { matching: net(1), path };
         let change = Change { add: vec![rule.clone()], ..Change::default() };
         device.apply(&paths, &change, 0).unwrap();
         assert_eq!(journal.lock().unwrap().state().open.len(), 0);
