@@ -206,11 +206,92 @@ fn circuit(key: Key, entry: &Entry, ways: Vec<Way>) -> Circuit {
 mod tests {
     use super::*;
     use crate::crash::Crash;
+    use crate::provider::file::File;
     use crate::provider::ways::rehearsal;
     use std::ops::Range;
     use telesteer_circuit::book::Book;
     use telesteer_circuit::manner::Manner;
     use telesteer_circuit::request::{Pair, Rate};
+
+    /// Turns in which a provider that answers at once has done all.
+    const TURNS: usize = 60;
+
+    struct Room {
+        desk: Desk,
+        network: Network,
+        told: Option<BTreeMap<Name, Circuit>>,
+        number: u64,
+    }
+
+    impl Room {
+        fn new(provider: Provider) -> Self {
+            let manner = Manner { linger_ms: 0, withdraw_ms: 3_600_000, ..Manner::default() };
+            let witness = Witness::new(provider.circuits.clone(), None, Crash::default());
+            let witness = Arc::new(witness);
+            let driver = Driver::new(Book::new(manner), witness.clone(), 60_000);
+            let desk = Desk::new(provider, witness, driver);
+            Self { desk, network: Network::default(), told: None, number: 0 }
+        }
+
+        /// As the thread does, until that is told.
+        async fn until(
+            &mut self,
+            orders: &Orders,
+            is: impl Fn(&BTreeMap<Name, Circuit>) -> bool,
+        ) -> Option<Steps> {
+            let mut steps = Steps::new();
+            for _ in 0..TURNS {
+                self.desk.take(orders);
+                steps.extend(self.desk.turn().await);
+                let circuits = self.desk.look(&BTreeMap::new(), &self.network).await;
+                if circuits != self.told {
+                    self.number += 1;
+                    self.desk.told(self.told.as_ref(), circuits.as_ref(), self.number);
+                    self.told = circuits;
+                }
+                if self.told.as_ref().is_some_and(&is) {
+                    return Some(steps);
+                }
+                self.desk.driver.rest(5).await;
+            }
+            None
+        }
+    }
+
+    fn wanted() -> Orders {
+        let key = Key::shared(Pair::new("r1", "r2"), Rate::Unlimited);
+        let asked = Asked { online: [(key, [7].into())].into(), ..Asked::default() };
+        Orders { asked, ..Orders::default() }
+    }
+
+    /// Orders that were given before the loop heard of a circuit say nothing of packets into it: the
+    /// loop may be sending them there just now.
+    #[tokio::test]
+    async fn orders_from_before_a_report_free_nothing() {
+        let mut room = Room::new(rehearsal());
+        let up = |all: &BTreeMap<Name, Circuit>| all.values().any(|one| one.usable);
+        room.until(&wanted(), up).await.unwrap();
+        let unwanted = Orders { after: room.number - 1, ..Orders::default() };
+        assert!(room.until(&unwanted, BTreeMap::is_empty).await.is_none());
+        let left = room.told.iter().flat_map(BTreeMap::values);
+        let left: Vec<_> = left.map(|one| (one.state, one.leaving)).collect();
+        assert_eq!(left, [(State::Up, true)]);
+        let heard = Orders { after: room.number, ..Orders::default() };
+        room.until(&heard, BTreeMap::is_empty).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_circuit_that_fails_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut provider = rehearsal();
+        provider.circuits = Arc::new(File::new(Some(dir.path().join("none/circuits.json"))));
+        let mut room = Room::new(provider);
+        let failed = |all: &BTreeMap<Name, Circuit>| all.values().any(|one| one.leaving);
+        let steps = room.until(&wanted(), failed).await.unwrap();
+        let (_, step, why) = steps.iter().find(|(_, step, _)| step.to == State::Failed).unwrap();
+        assert_eq!(step.from, State::Requested);
+        assert!(why.starts_with("Reserve refused") && why.contains("circuits.json"), "{why}");
+    }
 
     #[tokio::test]
     async fn a_circuit_stays_while_any_of_its_flows_lives() {

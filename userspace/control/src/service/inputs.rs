@@ -265,3 +265,30 @@ fn step_line(router: &str, step: &Transition, at: Ns) -> Line {
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::testing::net;
+    use telesteer_redirect::PathName;
+    use telesteer_redirect::life::Reason;
+
+    #[test]
+    fn a_step_of_a_route_says_why() {
+        let told = |from: State, to: State| {
+            let goal = PathName::new("a").ok();
+            let step = Transition { at: 1, matching: net(1), goal, from, to };
+            let line = step_line("r1", &step, 7);
+            assert_eq!((line.at, line.what, line.path.as_deref()), (7, What::RouteStep, Some("a")));
+            (line.subject, line.router.unwrap(), line.reason)
+        };
+        let step = |reason: &str| {
+            ("10.1.1.0/24 10.2.1.0/24".to_owned(), "r1".to_owned(), reason.to_owned())
+        };
+        let installed = State::Installed { since: 1 };
+        assert_eq!(told(State::Pending, installed), step("pending to installed"));
+        let lied = State::Failed(Reason::NotThere);
+        let reason = "pending to failed: said to be installed and not there";
+        assert_eq!(told(State::Pending, lied), step(reason));
+    }
+}

@@ -121,8 +121,15 @@ mod tests {
         assert_eq!(of("192.0.2.0/24 198.51.100.2 any any any"), (Rank::Net, 1, false));
         assert_eq!(of("192.0.2.16/28 198.51.100.0/24 any any any"), (Rank::Net, 1, false));
         assert_eq!(of("2001:db8::/64 2001:db8:1::7 any any any"), (Rank::Net, 1, false));
-        let marked = Pattern { dscp: Some(8), ..pattern("192.0.2.1 198.51.100.2 any any any") };
-        assert!(!routes(&marked).unwrap().exact);
+        // No route matches a code point, so none is all there is to it.
+        for text in [
+            "192.0.2.1 198.51.100.2 tcp 40000 5001",
+            "192.0.2.1 198.51.100.2 any any any",
+            "192.0.2.0/24 198.51.100.0/24 any any any",
+        ] {
+            let marked = Pattern { dscp: Some(8), ..pattern(text) };
+            assert!(!routes(&marked).unwrap().exact, "{text}");
+        }
     }
 
     #[test]

@@ -68,6 +68,20 @@ fn a_ticket_is_made_moved_and_ended() {
     assert_eq!(set.counted("refused_requests"), 2);
 }
 
+/// A code point is part of what is announced; no router matches it, which is told.
+#[test]
+fn a_code_point_is_kept_and_widens_routes() {
+    let set = Set::new();
+    let body = with(|draft| draft["dscp"] = json!(10));
+    let made = ask(set.to, "POST", TICKETS, &alice(), Some(&body)).json();
+    assert_eq!(
+        (&made["dscp"], &made["routes"]),
+        (&json!(10), &json!({"entries": 1, "exact": false}))
+    );
+    let book = set.shelf.book.lock().unwrap();
+    assert_eq!(book.flows().map(|flow| flow.pattern.dscp).collect::<Vec<_>>(), [Some(10)]);
+}
+
 #[test]
 fn requests_of_one_holder_join_and_those_of_two_do_not() {
     let set = Set::new();
