@@ -251,6 +251,8 @@ impl Device for FlowSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Memory;
+    use crate::memory::testing::{name, net};
 
     /// No speaker there: the error says which command failed and that nobody was reached.
     #[test]
@@ -260,9 +262,96 @@ mod tests {
             targets: BTreeMap::new(),
             community: COMMUNITY,
         };
-        let router = Box::new(crate::memory::Memory::new("m"));
+        let router = Box::new(Memory::new("m"));
         let error = FlowSpec::open("r1", site, router, LIMIT).unwrap_err();
         assert_eq!(error.kind, Kind::Unreachable);
         assert!(error.to_string().starts_with("r1, `/does/not/exist/gobgp global rib"), "{error}");
+    }
+
+    /// What `gobgp` is told, in a folder of the test's own: a program that notes its words and knows one
+    /// route of ours, to 64512:101, from 10.1.0.0/24 to 10.2.0.0/24.
+    struct Noting(std::path::PathBuf);
+
+    impl Noting {
+        fn new(name: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("gobgp-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("listed"), include_str!("listed4.json")).unwrap();
+            let noting = Self(dir);
+            let script = format!(
+                "#!/bin/sh\ncd {} || exit 9\ncase \"$*\" in *ipv4*-j) cat listed ;; *-j) echo {{}} ;; \
+                 *) echo \"$*\" >> told ;; esac\n",
+                noting.0.display()
+            );
+            std::fs::write(noting.0.join("gobgp"), script).unwrap();
+            noting
+        }
+
+        fn open(&self, router: Memory) -> FlowSpec {
+            let program = self.0.join("gobgp").display().to_string();
+            let targets = [("a", 101), ("b", 102)]
+                .map(|(path, number)| (name(path), RouteTarget::As2 { asn: 64_512, number }));
+            let site = Site {
+                gobgp: vec!["sh".to_owned(), program],
+                targets: targets.into(),
+                community: COMMUNITY,
+            };
+            FlowSpec::open("r1", site, Box::new(router), LIMIT).unwrap()
+        }
+
+        fn told(&self) -> Vec<String> {
+            let told = std::fs::read_to_string(self.0.join("told")).unwrap_or_default();
+            told.lines().map(str::to_owned).collect()
+        }
+    }
+
+    impl Drop for Noting {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn paths() -> Paths {
+        let mut paths = Paths::default();
+        for (path, mark) in [("a", 1), ("b", 2)] {
+            let target = crate::path::Target { mark, table: 100 + mark };
+            paths.insert(name(path), target).unwrap();
+        }
+        paths
+    }
+
+    /// 1. What the speaker announces is not there unless the router holds it.
+    /// 2. What comes is announced before what goes is withdrawn, with the community that makes it ours.
+    #[test]
+    fn what_is_announced_is_looked_for_in_the_router() {
+        let noting = Noting::new("order");
+        let mut speaker = noting.open(Memory::new("m"));
+        let back = speaker.read_back(&paths(), 0).unwrap();
+        assert_eq!(back.rules.len(), 0, "{back:?}");
+        assert!(back.amiss.total > 0 && back.foreign.total > 0, "{back:?}");
+        drop(speaker);
+
+        // A router that has it, and has followed already.
+        let mut router = Memory::new("m");
+        let rule = |n, path| Rule { matching: net(n), path: name(path) };
+        router.rules = [rule(0, "a"), rule(1, "b")].into();
+        let mut speaker = noting.open(router);
+        let back = speaker.read_back(&paths(), 0).unwrap();
+        assert!(back.rules.contains(&rule(0, "a")), "{back:?}");
+        let change =
+            Change { remove: vec![rule(2, "a")], add: vec![rule(1, "b")], ..Change::default() };
+        speaker.apply(&paths(), &change, 0).unwrap();
+        let pair = |n| format!("destination 10.2.{n}.0/24 source 10.1.{n}.0/24");
+        assert_eq!(
+            noting.told(),
+            [
+                format!(
+                    "global rib add -a ipv4-flowspec match {} then redirect 64512:102 community \
+                     64512:84",
+                    pair(1)
+                ),
+                format!("global rib del -a ipv4-flowspec match {}", pair(2)),
+            ]
+        );
     }
 }

@@ -239,6 +239,10 @@ mod tests {
              actions=push_mpls:0x8847,set_field:200->mpls_label,output:2";
         let flow = parse(listed).unwrap().unwrap();
         assert_eq!((mark(flow.cookie), flow.table, flow.priority), (Some(0x65), 0, 40_002));
+        assert_eq!(cookie(0x65), flow.cookie);
+        for theirs in [0, 0x65, 0x484e_5444_0000_0065, u64::MAX] {
+            assert_eq!(mark(theirs), None, "{theirs:#x}");
+        }
         assert_eq!(flow.matching, Some(Match::flow(tuple(1, 40_000)).unwrap()));
         assert_eq!(flow.count, Count { packets: 7, bytes: 99 });
         assert_eq!(flow.spec, spec(&flow.matching.unwrap()).unwrap());

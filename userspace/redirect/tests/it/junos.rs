@@ -161,6 +161,34 @@ fn an_answer_to_something_else_is_refused() {
     assert!(error.said.contains("message-id is 11, not 1"), "{error}");
 }
 
+/// A router that warns has done what it was asked; one that refuses half-way through keeps nothing of it.
+#[test]
+fn a_warning_is_no_refusal_and_a_refusal_leaves_nothing() {
+    let lab = JunosLab::new(Router { warns: true, ..Router::default() });
+    let mut bed = Bed::new(lab.open(100));
+    for one in [net(tuple(1, 1, 1)), host(tuple(2, 1, 1))] {
+        bed.controller.want(entry(one, "a"), bed.now).unwrap();
+    }
+    bed.settle();
+    bed.must_agree();
+    assert_eq!(bed.controller.counters().refused, 0);
+    let before = lab.0.lock().unwrap().running.clone();
+    bed.controller.unwant(&host(tuple(2, 1, 1)));
+    bed.settle();
+    // The last list that has to come is in the candidate already.
+    let mut router = lab.0.lock().unwrap();
+    let is_gone = |list: &&Element| !router.running.lists.contains(list);
+    let gone: Vec<Element> = before.lists.iter().filter(is_gone).cloned().collect();
+    assert!(gone.len() > 1, "others come first");
+    router.candidate.lists.extend(gone.last().cloned());
+    drop(router);
+    let change = add(host(tuple(2, 1, 1)));
+    let error = bed.device.apply(bed.controller.paths(), &change, bed.now).unwrap_err();
+    assert_eq!((error.kind, error.command.as_str()), (Kind::Refused, "edit-config"));
+    let router = lab.0.lock().unwrap();
+    assert!(router.candidate == router.running && router.locked.is_none(), "as it was");
+}
+
 #[test]
 fn one_filter_holds_all_with_narrow_terms_first() {
     let lab = JunosLab::new(Router::default());

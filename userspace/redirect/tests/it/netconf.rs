@@ -180,6 +180,8 @@ pub(crate) struct Router {
     pub(crate) mixes_up: bool,
     /// It speaks NETCONF 1.0 only.
     pub(crate) old: bool,
+    /// It has something to say to whatever it does.
+    pub(crate) warns: bool,
     /// Every request, by its tag.
     pub(crate) heard: Vec<String>,
 }
@@ -205,10 +207,9 @@ impl Router {
                 ok()
             }
             "edit-config" => {
-                let mut candidate = self.candidate.clone();
                 let config = body.at("config").and_then(|config| config.at("configuration"));
-                edit(&mut candidate, config.unwrap())?;
-                self.candidate = candidate;
+                // What was done before something is refused stays done.
+                edit(&mut self.candidate, config.unwrap())?;
                 ok()
             }
             "validate" => self.candidate.check().and_then(|()| ok()),
@@ -313,6 +314,9 @@ pub(crate) fn serve(router: &Mutex<Router>, stream: UnixStream) {
     }
 }
 
+const WARNING: &str = "<rpc-error><error-severity>warning</error-severity><error-message>no effect\
+                       </error-message></rpc-error>";
+
 fn talk(router: &Mutex<Router>, mut stream: UnixStream, session: u32, old: bool) -> Option<()> {
     let newer = if old { "" } else { "<capability>urn:ietf:params:netconf:base:1.1</capability>" };
     let can = ["candidate:1.0", "confirmed-commit:1.1", "validate:1.1"]
@@ -345,6 +349,7 @@ fn talk(router: &Mutex<Router>, mut stream: UnixStream, session: u32, old: bool)
             return None;
         }
         let mixed = if router.mixes_up { "1" } else { "" };
+        let warning = if router.warns { WARNING } else { "" };
         drop(router);
         let answer = answer.unwrap_or_else(|(tag, message)| {
             format!(
@@ -356,7 +361,7 @@ fn talk(router: &Mutex<Router>, mut stream: UnixStream, session: u32, old: bool)
         let number = &request.attributes["message-id"];
         let reply = format!(
             "<rpc-reply xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\" \
-             message-id=\"{number}{mixed}\">{answer}</rpc-reply>"
+             message-id=\"{number}{mixed}\">{warning}{answer}</rpc-reply>"
         );
         // In two chunks, as a router is free to.
         let (a, b) = reply.split_at(reply.len() / 2);

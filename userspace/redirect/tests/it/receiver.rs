@@ -114,15 +114,25 @@ impl Speaker {
 
     /// Opens the session as a good speaker does, and has its say at once.
     fn open(&mut self, update: &str) {
+        self.greet();
+        self.begin(update);
+    }
+
+    /// Exchanges the OPENs.
+    fn greet(&mut self) {
         let (kind, body) = self.hear().unwrap();
         assert_eq!((kind, Open::parse(&body).unwrap().asn), (Kind::Open, 64_512));
         let (id, families) = (Ipv4Addr::new(192, 0, 2, 1), Family::ALL.into());
         let ours = Open { asn: 64_512, hold: 90, id, families, four_octet: true };
         self.say(Kind::Open, &ours.encode());
+        assert_eq!(self.hear().unwrap().0, Kind::Keepalive);
+    }
+
+    /// Confirms the session and has its say at once.
+    fn begin(&mut self, update: &str) {
         let both =
             [message::wrap(Kind::Keepalive, &[]), message::wrap(Kind::Update, &octets(update))];
         self.0.write_all(&both.concat()).unwrap();
-        assert_eq!(self.hear().unwrap().0, Kind::Keepalive);
     }
 }
 
@@ -191,8 +201,10 @@ fn what_was_there_stays_until_the_speaker_has_spoken() {
     other.matching = other.matching.reverse();
     running.memory.lock().unwrap().rules = kept.iter().cloned().chain([other]).collect();
     let mut speaker = Speaker::new(listener.accept().unwrap().0);
+    // Between its OPEN and its KEEPALIVE the receiver had a turn with its device.
+    speaker.greet();
     assert_eq!(running.rules().len(), 2, "it has not been told anything yet");
-    speaker.open(ANNOUNCE);
+    speaker.begin(ANNOUNCE);
     running.until(1);
     assert_eq!(running.memory.lock().unwrap().rules, kept);
     running.stop();
