@@ -145,6 +145,20 @@ fn a_lease_shorter_than_the_withdrawal_is_still_extended() {
     }
 }
 
+/// One that only lingers is not extended, however near its end is.
+#[test]
+fn without_a_flow_nothing_is_extended() {
+    let manner = Manner { linger_ms: 500_000, ..Manner::default() };
+    let mut book = Book::new(manner);
+    book.flow(unlimited(1), 7).unwrap();
+    assert_eq!(calls(&obey(&mut book, At(0))), UP);
+    book.flow_over(&unlimited(1), 7, At(1));
+    assert!(manner.linger_ms > manner.lease_ms / 2, "time to extend it");
+    assert_eq!(calls(&obey(&mut book, At(manner.linger_ms))), []);
+    let last = obey(&mut book, At(1 + manner.linger_ms));
+    assert_eq!(calls(&last), [Call::Release, Call::Terminate]);
+}
+
 #[test]
 fn offline_and_online_share_a_circuit() {
     let mut book = Book::new(Manner::default());

@@ -238,3 +238,7 @@ async fn call(circuits: &dyn Circuits, action: &Action) -> Result<Option<(Id, Op
     }
     Ok(None)
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

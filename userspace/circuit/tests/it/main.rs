@@ -13,6 +13,7 @@ mod golden;
 mod grpc;
 mod local;
 mod lsp_lab;
+mod lying_agent;
 mod nsi;
 mod nsi_mock;
 mod nsi_text;
