@@ -125,7 +125,7 @@ mod tests {
             rate: 8,
             approx: false,
             gated: true,
-            missed: 0,
+            missed: 9,
         };
         let mut out = Vec::new();
         event(&mut out, &told, 3).unwrap();
@@ -133,7 +133,7 @@ mod tests {
                         \"exporter\":\"10.0.0.1\",\"src\":\"192.0.2.1\",\"dst\":\"2001:db8::1\",\
                         \"proto\":6,\"src_port\":1,\"dst_port\":2,\"begun_ns\":1,\"bytes\":7,\
                         \"window_bytes\":0,\"rate_bps\":8,\"approx\":false,\"in_table\":true,\
-                        \"missed_bytes\":0,\"reason\":\"fin\"}\n";
+                        \"missed_bytes\":9,\"reason\":\"fin\"}\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -229,6 +229,10 @@ fn the_offline_table_is_the_gate() {
     assert_eq!(counter(&output, "online", "would_have_been_seen"), 1);
     assert_eq!(counter(&output, "online", "would_have_been_seen_bytes"), 3_000_000_000_u64);
     assert_eq!(counter(&output, "online", "events_outside_not_written"), 2);
+    // With a single counter for them it says what a flow that has none may have sent.
+    assert_eq!(counter(&output, "online", "rest_bound_bytes"), 0);
+    let few = online(&[&args[..], &["--rest", "1"]].concat(), input.as_bytes());
+    assert_eq!(counter(&few, "online", "rest_bound_bytes"), 6_000_000_000_u64);
     let output = online(&[&args[..], &["--outside"]].concat(), input.as_bytes());
     let sides: Vec<_> = events(&output).iter().map(|event| event["in_table"].clone()).collect();
     assert_eq!(sides.iter().filter(|side| **side == json!(false)).count(), 2);

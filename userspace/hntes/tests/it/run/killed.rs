@@ -7,6 +7,9 @@
 use super::bed::Bed;
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
+use telesteer_circuit::life::Call;
+use telesteer_control::journal::peek;
+use telesteer_control::record::Intent;
 
 /// Times each.
 const ROUNDS: u64 = 5;
@@ -46,6 +49,10 @@ fn once(place: &str, when: When, interrupts: bool) {
     bed.end(next);
     assert!(bed.is_empty(), "{place}: {}", bed.all());
     assert_eq!(bed.violations(), Vec::<String>::new(), "{place}: {}", bed.all());
+    // What was interrupted is told once and closed, but for a reservation that may still show.
+    let mut open = peek(&bed.dir.path().join("store")).unwrap().open;
+    open.retain(|_, intent| !matches!(intent, Intent::Circuit { call: Call::Reserve, .. }));
+    assert!(open.is_empty(), "{place}: {open:?}");
 }
 
 /// `nth`: which time the call is made, by round.

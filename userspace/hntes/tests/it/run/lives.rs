@@ -128,6 +128,43 @@ fn it_reads_back_what_there_is() {
     bed.end(child);
 }
 
+/// A router that cannot be read is in the audit log, with what it said; so is a collector that ends.
+#[test]
+fn what_is_wrong_outside_is_told() {
+    let bed = Bed::new();
+    let path = bed.dir.path().join("hntes.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replace("h = 1000", "h = 1000\nfollow = false")).unwrap();
+    fs::create_dir(bed.dir.path().join("r1.rules")).unwrap();
+    bed.send(true);
+    bed.until("records", || fs::metadata(bed.dir.path().join("flow.jsonl")).unwrap().len() > 0);
+    let child = bed.start(&[]);
+    let told = |subject: &str, words: &str| {
+        bed.audit().iter().any(|line| {
+            let reason = line["reason"].as_str().unwrap();
+            line["what"] == "trouble" && line["subject"] == subject && reason.contains(words)
+        })
+    };
+    bed.until("the end of the collector", || told("collector", "flow.jsonl: its end"));
+    bed.until("the trouble of a router", || told("r1", "r1.rules"));
+    bed.end(child);
+}
+
+/// Not all can be given back in time: the exit says so.
+#[test]
+fn a_release_that_does_not_finish_says_so() {
+    let bed = Bed::new();
+    let child = bed.start(&[]);
+    bed.send(true);
+    bed.until("redirection", || bed.is_redirected());
+    bed.end(child);
+    // Whoever would write a new file beside it finds a folder there.
+    fs::create_dir(bed.dir.path().join("r1.rules.new")).unwrap();
+    let output = run(&bed, &["--release", "--for", "3"]);
+    assert_eq!(output.status.code(), Some(1), "{}", bed.all());
+    assert_eq!((bed.rules("r1").len(), bed.circuits()), (1, vec!["up".to_owned()]));
+}
+
 #[test]
 fn a_dry_run_says_what_would_be_and_touches_nothing() {
     let bed = Bed::new();

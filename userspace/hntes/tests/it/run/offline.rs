@@ -91,6 +91,14 @@ fn it_analyses_the_day_and_lets_the_table_say_which_flows() {
     bed.until("the end", || bed.is_empty());
     bed.end(child);
 
+    // A dry run analyses nothing: that would leave a table.
+    for left in ["tables", "store"] {
+        fs::remove_dir_all(bed.dir.path().join(left)).unwrap();
+    }
+    let output = bed.command(&["--dry-run", "--for", "5"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!bed.dir.path().join("tables").exists() && !bed.dir.path().join("store").exists());
+
     // Not in the table, not redirected.
     let bed = Bed::of(&fs::read_to_string(&path).unwrap(), ["10.1.9.1", "10.2.9.1"]);
     fs::create_dir(bed.dir.path().join("flows")).unwrap();

@@ -73,4 +73,8 @@ fn a_ticket_outlives_the_loop_that_took_it() {
     bed.until("the end", || bed.is_empty());
     bed.end(child);
     assert_eq!(bed.violations(), Vec::<String>::new());
+    let audit = bed.audit();
+    let told = audit.iter().filter(|line| line["what"] == "ticket" && line["subject"] == "t1");
+    let told: Vec<&str> = told.filter_map(|line| line["reason"].as_str()).collect();
+    assert_eq!(told, ["made by mover", "cancelled by mover"], "{}", bed.all());
 }
