@@ -61,6 +61,17 @@ fn circuit() -> (Name, Circuit) {
 
 /// What is shown of one live flow, with entries of such a reach.
 fn shown(reach: Reach, promised: &Promised) -> (View, String) {
+    shown_with(reach, promised, &State::Installed { since: 5 * SECOND }, true, |_, _| {})
+}
+
+/// The same with entries in such a state, a circuit that is up or is not, and whatever else befell.
+fn shown_with(
+    reach: Reach,
+    promised: &Promised,
+    state: &State,
+    up: bool,
+    befall: impl Fn(&mut provider::Report, &mut router::Report),
+) -> (View, String) {
     let place = |n: u8| Place {
         prefixes: vec![format!("10.{n}.0.0/16").parse().unwrap()],
         ..Place::default()
@@ -68,8 +79,8 @@ fn shown(reach: Reach, promised: &Promised) -> (View, String) {
     let places = (1..=2).map(|n| (format!("r{n}"), place(n)));
     let network = Network::new(&places.collect()).unwrap();
     let settings = Settings { reach, ..Settings::default() };
-    let state = record::State::default();
-    let mut conductor = Conductor::new(settings, network, &["r1", "r2"], &state, 0);
+    let known = record::State::default();
+    let mut conductor = Conductor::new(settings, network, &["r1", "r2"], &known, 0);
     let event = Alpha {
         at: 0,
         what: What::Alpha,
@@ -85,19 +96,20 @@ fn shown(reach: Reach, promised: &Promised) -> (View, String) {
         missed: 0,
     };
     conductor.hear(&event, 5 * SECOND);
-    let (name, circuit) = circuit();
+    let (name, mut circuit) = circuit();
+    (circuit.usable, circuit.state) = (up, if up { Far::Up } else { Far::Held });
     conductor.take_circuits([(name.clone(), circuit)].into());
     assert!(conductor.settle(5 * SECOND));
     let mut report = router::Report::default();
     let entries = conductor.wish("r1").unwrap().entries.keys();
-    let installed = State::Installed { since: 5 * SECOND };
-    report.states = Arc::new(entries.map(|one| (*one, installed.clone())).collect());
+    report.states = Arc::new(entries.map(|one| (*one, state.clone())).collect());
     report.counters.live_full = 4;
     let mut office = provider::Report::default();
     let course = |hops: [&str; 3]| hops.map(str::to_owned).to_vec();
     office.courses = [(name, vec![course(["r1", "p", "r2"]), course(["r2", "p", "r1"])])].into();
     office.booked = vec![0, 50];
     office.lost.steps = 3;
+    befall(&mut office, &mut report);
     let told = Told { begun: SECOND, bytes: 9, rate: 80_000_000 };
     let tally = Tally { name: "reports_late", count: 6, meaning: "late" };
     let topology = Topology::parse("t", NETWORK).unwrap();
@@ -112,13 +124,16 @@ fn shown(reach: Reach, promised: &Promised) -> (View, String) {
         office: &office,
         stations: &[("r1".to_owned(), report)].into(),
         book: &Book::new(Limits::default()),
-        history: Vec::new(),
+        history: vec![serde_json::json!({
+            "seq": 3, "at_ns": 5_000_000, "what": "route-step", "subject": "x", "router": "r1",
+            "reason": "pending to installed",
+        })],
         delays: Vec::new(),
         told: &[(key(), told)].into(),
         promised,
-        journal: journal::Counters::default(),
+        journal: journal::Counters { failures: 4, ..journal::Counters::default() },
         announced: announce::Counters::default(),
-        audit_failures: 0,
+        audit_failures: 5,
         reports: 7,
         tallies: vec![tally],
     };
@@ -171,4 +186,88 @@ fn what_fell_off_is_told() {
     {
         assert!(metrics.lines().any(|one| one == line), "{line}\n{metrics}");
     }
+}
+
+/// Nobody is told that packets of a flow are on a path before its entry was read back, or when it goes.
+#[test]
+fn a_flow_is_on_a_path_while_its_entry_is_there() {
+    for (state, route, lsp) in [
+        (State::Pending, "pending", None),
+        (State::Idle { since: 1 }, "idle", Some("lsp-101")),
+        (State::Withdrawing, "withdrawing", None),
+    ] {
+        let (view, text) = shown_with(Reach::Host, &Promised::new(), &state, true, |_, _| {});
+        let [flow] = view.flows.as_slice() else { panic!("{:?}", view.flows) };
+        assert_eq!((flow.route.as_str(), flow.lsp.as_deref()), (route, lsp));
+        assert_eq!((flow.ingress.as_str(), flow.egress.as_str()), ("r1", "r2"));
+        assert_eq!((flow.begun_ms, flow.detected_ms), (1000, 5000));
+        assert_eq!((flow.bytes, flow.rate_bps), (9, 80_000_000));
+        assert_eq!(view.routes["r1"], [(route.to_owned(), 1)].into());
+        let line = format!("hntes_routes{{router=\"r1\",state=\"{route}\"}} 1");
+        assert!(text.lines().any(|one| one == line), "{text}");
+    }
+}
+
+#[test]
+fn both_directions_of_a_circuit_are_paths() {
+    for (up, state, used) in [(true, "up", 80.0), (false, "held", 0.0)] {
+        let (view, text) =
+            shown_with(Reach::Host, &Promised::new(), &State::Pending, up, |_, _| {});
+        let lines = view.lsps.iter().map(|lsp| {
+            let names = (lsp.name.as_str(), lsp.ingress.as_str(), lsp.egress.as_str());
+            (names, lsp.state.as_str(), lsp.wanted_by.as_str(), lsp.used_mbps)
+        });
+        let line = |name, from, to, used| ((name, from, to), state, "online", used);
+        let expected = [line("lsp-101", "r1", "r2", used), line("lsp-102", "r2", "r1", 0.0)];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+        assert_eq!(view.circuits, [(state.to_owned(), 1)].into());
+        let line = format!("hntes_circuits{{state=\"{state}\"}} 1");
+        assert!(text.lines().any(|one| one == line), "{text}");
+    }
+}
+
+/// Each by its own name, in the view and in the metrics.
+#[test]
+fn no_loss_is_told_as_another() {
+    let befall = |office: &mut provider::Report, report: &mut router::Report| {
+        office.foreign = 2;
+        (office.lost.stuck, office.lost.under_traffic, office.dropped) = (10, 11, 12);
+        report.odd = (20, 21);
+        (report.counters.refused, report.counters.lies, report.counters.vanished) = (22, 23, 24);
+        (report.counters.failed, report.counters.full, report.counters.unread) = (25, 26, 27);
+        report.dropped = 28;
+    };
+    let (view, text) = shown_with(Reach::Flow, &Promised::new(), &State::Pending, true, befall);
+    for (name, count) in [
+        ("audit_failures", 5),
+        ("store_failures", 4),
+        ("circuits_stuck", 10),
+        ("circuits_under_traffic", 11),
+        ("circuit_news_dropped", 12),
+        ("routes_refused", 22),
+        ("route_lies", 23),
+        ("routes_vanished", 24),
+        ("routes_failed", 25),
+        ("routes_without_room", 26),
+        ("routers_unread", 27),
+        ("route_news_dropped", 28),
+    ] {
+        let lost = view.lost.iter().find(|lost| lost.name == name).unwrap();
+        assert_eq!(lost.count, count, "{name}");
+        assert!(text.contains(&format!("\nhntes_{name}_total {count}\n")), "{name}: {text}");
+    }
+    for line in [
+        "hntes_rules_foreign{router=\"r1\"} 20",
+        "hntes_rules_amiss{router=\"r1\"} 21",
+        "hntes_circuits_foreign 2",
+        "hntes_flows 1",
+        "hntes_events_total 1",
+        "hntes_aged_total 0",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line}: {text}");
+    }
+    let [event] = view.history.as_slice() else { panic!("{:?}", view.history) };
+    assert_eq!((event.seq, event.at_ms, event.what.as_str()), (3, 5, "route step"));
+    let said = (event.subject.as_str(), event.reason.as_str());
+    assert_eq!(said, ("x at r1", "pending to installed"));
 }
