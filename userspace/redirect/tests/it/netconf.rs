@@ -34,9 +34,9 @@ impl Element {
             if tag.starts_with('?') {
                 continue;
             }
-            if tag.starts_with('/') {
+            if let Some(tag) = tag.strip_prefix('/') {
                 let done = open.pop().unwrap();
-                assert_eq!(done.tag, bare(&tag[1..]), "{text}");
+                assert_eq!(done.tag, bare(tag), "{text}");
                 open.last_mut().unwrap().inside.push(done);
                 continue;
             }
