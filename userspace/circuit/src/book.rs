@@ -289,7 +289,9 @@ impl Book {
             let served =
                 self.entries.values().any(|entry| serves(entry, key) && !entry.is_leaving());
             let early = want.not_before.is_some_and(|at| now < at);
-            if served || early || want.failures >= manner.attempts {
+            // One that only lingers is for nobody: when it is left, none comes after it.
+            let live = want.offline || !want.flows.is_empty();
+            if served || early || !live || want.failures >= manner.attempts {
                 continue;
             }
             if self.entries.len() >= manner.circuits.saturating_mul(2) {

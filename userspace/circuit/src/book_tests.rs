@@ -159,6 +159,19 @@ fn without_a_flow_nothing_is_extended() {
     assert_eq!(calls(&last), [Call::Release, Call::Terminate]);
 }
 
+/// Its end comes while it lingers: it is left before that, and none takes its place.
+#[test]
+fn what_lingers_for_nobody_gets_no_other_circuit() {
+    let manner = Manner { linger_ms: 600_000, ..Manner::default() };
+    let mut book = Book::new(manner);
+    book.flow(unlimited(1), 7).unwrap();
+    obey(&mut book, At(0));
+    book.flow_over(&unlimited(1), 7, At(1));
+    let left = At(manner.lease_ms - manner.margin_ms());
+    assert_eq!(calls(&obey(&mut book, left)), [Call::Release, Call::Terminate]);
+    assert_eq!(book.entries().len(), 0);
+}
+
 #[test]
 fn offline_and_online_share_a_circuit() {
     let mut book = Book::new(Manner::default());
