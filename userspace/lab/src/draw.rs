@@ -226,6 +226,20 @@ pub(crate) fn plot(title: &str, x: Axis<'_>, y: Axis<'_>, lines: &[Line<'_>]) ->
     out
 }
 
+/// Plots one under the other.
+pub(crate) fn stack(plots: &[String]) -> String {
+    let each = PLOT.3 + 60.0;
+    let height = each * plots.len() as f64;
+    let mut out =
+        format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\">\n");
+    for (at, plot) in plots.iter().enumerate() {
+        let place = format!("<svg y=\"{}\" height=\"{each}\" ", each * at as f64);
+        out += &plot.replacen("<svg ", &place, 1);
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,5 +266,16 @@ mod tests {
         let drawn = plot("t", x, y, &[line]);
         assert!(drawn.contains("cx=\"70.0\"") && drawn.contains("cx=\"770.0\""), "{drawn}");
         assert!(drawn.contains("cy=\"300.0\""), "{drawn}");
+    }
+
+    #[test]
+    fn plots_are_stacked() {
+        let line = || Line { name: "l", points: vec![(1.0, 2.0)], joined: true };
+        let axis = || Axis { label: "x", log: false };
+        let one = || plot("t", axis(), axis(), &[line()]);
+        let drawn = stack(&[one(), one()]);
+        assert!(drawn.contains("viewBox=\"0 0 860 720\"") && drawn.ends_with("</svg>\n"));
+        assert!(drawn.contains("<svg y=\"360\" height=\"360\" "), "{drawn}");
+        assert_eq!(drawn.matches("<svg ").count(), drawn.matches("</svg>").count());
     }
 }

@@ -7,6 +7,7 @@ mod delay;
 mod install;
 mod isolation;
 mod meter;
+mod mirror;
 mod rates;
 mod redirect;
 mod reorder;
@@ -56,6 +57,11 @@ pub(crate) const ALL: &[Experiment] = &[
         name: "meter",
         about: "a router's own counters (Method 1): silent below the threshold, one event above it",
         run: meter::run,
+    },
+    Experiment {
+        name: "mirror",
+        about: "a mirror of headers (Method 3): Mb/s and CPU by the link's rate (guest with --icount)",
+        run: mirror::run,
     },
     Experiment {
         name: "verify",
