@@ -3,8 +3,9 @@
 //!
 //! A circuit is wanted *offline* (its pair is in FAM's LSP set: no end) or *online* (alpha flows live
 //! on it: an end, moved on while they live). Wants of one pair and rate share a circuit, unless it is
-//! reserved for one of them. Whoever steers packets asks [`Book::usable`] and says with [`Book::steer`] whether packets are sent into
-//! it: a circuit is not taken down under them before a last wait is over.
+//! reserved for one of them. Whoever steers packets asks [`Book::usable`] and says with
+//! [`Book::steer`] whether packets are sent into it: a circuit is not taken down under them before a
+//! last wait is over.
 
 mod entry;
 

@@ -296,6 +296,11 @@ impl Nsi {
         }
     }
 
+    /// A change refused or lost may be held there, and keeps the next out. Nothing to abort is as good.
+    async fn give_up_change(&self, id: &Id) {
+        let _ = self.call("reserveAbort", id, |_| false).await;
+    }
+
     async fn extend(&self, id: &Id, until: Option<At>) -> Result<(), Error> {
         const NAME: &str = "reserve";
         let Some(now) = self.one(id).await? else {
@@ -319,17 +324,18 @@ impl Nsi {
                 let changed = |found: Option<&Summary>| {
                     found.is_some_and(|one| one.version > now.version && one.until == until)
                 };
-                return self.call("reserveCommit", id, changed).await;
+                let done = self.call("reserveCommit", id, changed).await;
+                if done.is_err() {
+                    self.give_up_change(id).await;
+                }
+                return done;
             }
-            Ok(Body::Failed(_, said)) => {
-                // Only then can the next change be asked for.
-                self.call("reserveAbort", id, |found| found.is_some()).await?;
-                Why::Refused(said)
-            }
-            Ok(Body::Error(said)) => Why::Refused(said),
+            Ok(Body::Failed(_, said) | Body::Error(said)) => Why::Refused(said),
             Ok(other) => Why::Garbled(format!("{other:?}")),
+            Err(why @ Why::Unreachable(_)) => return Err(self.error(NAME, id, why)),
             Err(why) => why,
         };
+        self.give_up_change(id).await;
         Err(self.error(NAME, id, why))
     }
 }

@@ -232,6 +232,12 @@ async fn an_end_is_moved() {
         refused(&nsi.extend(&id, Some(until.plus(1000))).await.unwrap_err()).contains("CAPACITY")
     );
     assert!(mock.log().contains(&"reserveAbort".to_owned()));
+    // Its answer is lost, or it is not committed: the same, for it is held there.
+    for (name, fault) in [("reserve", Fault::LoseAnswer), ("reserveCommit", Fault::Error)] {
+        mock.spoil(name, &[fault]);
+        assert!(nsi.extend(&id, Some(until.plus(1000))).await.is_err());
+        nsi.extend(&id, Some(until.plus(1500))).await.unwrap();
+    }
     mock.spoil("reserveCommit", &[Fault::LoseAnswer]);
     nsi.extend(&id, Some(until.plus(2000))).await.unwrap();
     assert_eq!(nsi.list().await.unwrap()[0].until, Some(until.plus(2000)));
