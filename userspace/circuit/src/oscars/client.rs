@@ -137,11 +137,16 @@ impl Oscars {
         const REQUEST: &str = "GET /api/l2vpn/get";
         let answer =
             self.send(REQUEST, name, Method::GET, &format!("/api/l2vpn/get/{name}"), None).await?;
-        // The server answers an unknown name with whatever its framework makes of the exception.
-        if answer.0 == StatusCode::NOT_FOUND
-            || answer.0 == StatusCode::INTERNAL_SERVER_ERROR
-            || answer.1.is_empty()
-        {
+        // The server answers an unknown name with whatever its framework makes of the exception, which
+        // is what it answers when it is in trouble too: then its list tells.
+        if answer.0 == StatusCode::INTERNAL_SERVER_ERROR {
+            let listed = self.list().await?.into_iter().any(|one| one.id.0 == name);
+            return match listed {
+                true => Err(self.error(REQUEST, name, Why::Refused(said(answer.0, &answer.1)))),
+                false => Ok(None),
+            };
+        }
+        if answer.0 == StatusCode::NOT_FOUND || answer.1.is_empty() {
             return Ok(None);
         }
         self.take(REQUEST, name, answer).map(Some)

@@ -134,6 +134,21 @@ async fn paths_of_another_release() {
     assert_eq!(mock.circuits().len(), 0);
 }
 
+/// It answers as it does for a circuit it does not have.
+#[tokio::test]
+async fn a_server_in_trouble_still_has_its_circuits() {
+    let mock = Mock::start();
+    let oscars = oscars(&mock);
+    let Held { id, .. } = oscars.reserve(&request(RATE, None)).await.unwrap();
+    mock.trouble(true);
+    assert!(matches!(oscars.terminate(&id).await.unwrap_err().why, Why::Refused(_)));
+    mock.trouble(false);
+    oscars.terminate(&id).await.unwrap();
+    assert_eq!(mock.circuits().len(), 0);
+    mock.trouble(true);
+    oscars.terminate(&id).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_server_that_wants_a_project() {
     let mock = Mock::start();

@@ -18,6 +18,8 @@ struct State {
     other: bool,
     /// It makes no circuit without a project.
     project: bool,
+    /// Whatever is asked of one circuit fails.
+    trouble: bool,
 }
 
 /// The server.
@@ -69,6 +71,10 @@ impl Mock {
         self.lock().project = true;
     }
 
+    pub(crate) fn trouble(&self, trouble: bool) {
+        self.lock().trouble = trouble;
+    }
+
     pub(crate) fn other_release(&self) {
         self.lock().other = true;
     }
@@ -117,6 +123,7 @@ impl Mock {
         }
         let last = path.rsplit('/').next().unwrap_or_default().to_owned();
         match (method, path.as_str()) {
+            ("GET" | "DELETE", _) if state.trouble => not(500, "Internal Server Error"),
             ("GET", path) if path.starts_with("/api/l2vpn/get/") => match state.circuits.get(&last)
             {
                 Some(one) => ok(one),
