@@ -9,7 +9,9 @@ use crate::life::{Call, Event, Step};
 use crate::request::Name;
 use crate::time::At;
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -25,6 +27,7 @@ const SAID: usize = 256;
 enum Done {
     Called(Action, Result<Option<(Id, Option<At>)>, Error>),
     Listed(At, Result<Vec<Remote>, Error>),
+    Noticed(Result<Vec<(Id, Notice)>, Error>),
 }
 
 /// The driver.
@@ -38,6 +41,7 @@ pub struct Driver {
     /// Not by the clock on the wall: that may step.
     list_at: Instant,
     listing: bool,
+    noticing: bool,
     /// The provider has told once what it has.
     listed: bool,
     said: Vec<String>,
@@ -60,6 +64,7 @@ impl Driver {
             list_every_ms,
             list_at: Instant::now(),
             listing: false,
+            noticing: false,
             listed: false,
             said: Vec::new(),
             unsaid: 0,
@@ -87,10 +92,7 @@ impl Driver {
         while let Some(done) = self.calls.try_join_next() {
             self.done(done);
         }
-        match self.circuits.notices().await {
-            Ok(notices) => notices.into_iter().for_each(|(id, notice)| self.notice(&id, notice)),
-            Err(error) => self.say(error.to_string()),
-        }
+        self.look().await;
         if Instant::now() >= self.list_at && !self.listing {
             self.listing = true;
             let (circuits, asked) = (self.circuits.clone(), now());
@@ -108,6 +110,29 @@ impl Driver {
             }
         }
         self.book.steps()
+    }
+
+    /// Takes what the provider told by itself. Mostly that is here; who must ask for it is not waited for.
+    async fn look(&mut self) {
+        if self.noticing {
+            return;
+        }
+        let circuits = self.circuits.clone();
+        let mut asked = Box::pin(async move { circuits.notices().await });
+        match poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await {
+            Poll::Ready(notices) => self.noticed(notices),
+            Poll::Pending => {
+                self.noticing = true;
+                self.calls.spawn(async move { Done::Noticed(asked.await) });
+            }
+        }
+    }
+
+    fn noticed(&mut self, notices: Result<Vec<(Id, Notice)>, Error>) {
+        match notices {
+            Ok(notices) => notices.into_iter().for_each(|(id, notice)| self.notice(&id, notice)),
+            Err(error) => self.say(error.to_string()),
+        }
     }
 
     /// Waits until a call has ended, or for `ms`.
@@ -177,9 +202,13 @@ impl Driver {
                     }
                 }
             }
+            Ok(Done::Noticed(notices)) => {
+                self.noticing = false;
+                self.noticed(notices);
+            }
             // Its circuit waits until its time is over.
             Err(error) => {
-                self.listing = false;
+                (self.listing, self.noticing) = (false, false);
                 self.say(format!("a call broke off: {error}"));
             }
         }

@@ -18,6 +18,8 @@ struct Slow {
     name: Name,
     fails: AtomicU64,
     calls: Mutex<Vec<&'static str>>,
+    /// Asked what happened by itself, it never answers.
+    hangs: bool,
 }
 
 impl Slow {
@@ -70,18 +72,22 @@ impl Circuits for Slow {
     }
 
     fn notices(&self) -> Answer<'_, Vec<(Id, Notice)>> {
-        Box::pin(async { Ok(Vec::new()) })
+        Box::pin(async {
+            if self.hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok(Vec::new())
+        })
     }
 }
 
-/// A circuit that is there from an earlier life is taken up, however late the provider tells of it: to
-/// ask for one before would make its twin.
-#[tokio::test]
-async fn nothing_is_asked_for_before_the_provider_has_told_what_it_has() {
+/// Plays turns until a circuit is there, of a provider that fails to tell so often. Returns what it was
+/// asked beside that, the states of circuits, and how much was said.
+async fn take_up(fails: u64, hangs: bool) -> (Vec<&'static str>, Vec<State>, usize) {
     let pair = Pair::new("r1", "r2");
     let name = Name::of(&pair, At(7)).unwrap();
-    let (fails, calls) = (AtomicU64::new(5), Mutex::default());
-    let slow = Arc::new(Slow { name: name.clone(), fails, calls });
+    let (fails, calls) = (AtomicU64::new(fails), Mutex::default());
+    let slow = Arc::new(Slow { name: name.clone(), fails, calls, hangs });
     let mut driver = Driver::new(Book::new(Manner::default()), slow.clone(), 4);
     driver.book.offline(&[pair].into()).unwrap();
     for _ in 0..TURNS {
@@ -92,8 +98,22 @@ async fn nothing_is_asked_for_before_the_provider_has_told_what_it_has() {
         driver.rest(5).await;
     }
     driver.turn().await;
-    assert_eq!(*slow.calls.lock().unwrap(), [] as [&str; 0]);
-    let states: Vec<State> =
-        driver.book.entries().values().map(|entry| entry.life.state()).collect();
-    assert_eq!((states, driver.said().len()), (vec![State::Up], 5));
+    let entries = driver.book.entries().values();
+    let states = entries.map(|entry| entry.life.state()).collect();
+    (slow.calls.lock().unwrap().clone(), states, driver.said().len())
+}
+
+/// A circuit that is there from an earlier life is taken up, however late the provider tells of it: to
+/// ask for one before would make its twin.
+#[tokio::test]
+async fn nothing_is_asked_for_before_the_provider_has_told_what_it_has() {
+    assert_eq!(take_up(5, false).await, (vec![], vec![State::Up], 5));
+}
+
+/// A provider that is asked what happened and does not answer holds nothing else up.
+#[tokio::test]
+async fn a_turn_does_not_wait_for_what_a_provider_tells_by_itself() {
+    let all = take_up(0, true);
+    let all = timeout(Duration::from_secs(20), all).await.expect("the driver to go on");
+    assert_eq!(all, (vec![], vec![State::Up], 0));
 }
