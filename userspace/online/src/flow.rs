@@ -100,12 +100,12 @@ impl Flow {
         // No window has more than the flow.
         if self.alpha.is_none()
             && self.bytes > setting.h
-            && let Some(Slot { first, last, bytes }) = self.ring.above(since, setting)
+            && let Some(Slot { begun, last, bytes, .. }) = self.ring.above(since, setting)
         {
             self.alpha = Some(last);
             counters.alpha += 1;
             counters.would_have_been_seen += u64::from(!self.gated);
-            let window_rate = rate(bytes, last.saturating_sub(first));
+            let window_rate = rate(bytes, last.saturating_sub(begun));
             out.push(self.event(report, What::Alpha, last, bytes, window_rate, now));
         }
     }

@@ -15,7 +15,9 @@ use telesteer_fam::span::{self, Span};
 /// Bytes between two instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// First packet.
+    /// First packet by the report.
+    pub begun: Ns,
+    /// The same, put off where the report is longer than τ by no more than an exporter's look.
     pub first: Ns,
     /// Last packet.
     pub last: Ns,
@@ -26,6 +28,7 @@ pub struct Slot {
 impl Slot {
     fn joined(&self, other: &Self) -> Self {
         Self {
+            begun: self.begun.min(other.begun),
             first: self.first.min(other.first),
             last: self.last.max(other.last),
             bytes: self.bytes.saturating_add(other.bytes),
@@ -67,8 +70,9 @@ impl Ring {
     pub fn take(&mut self, (first, last): Span, bytes: u64, setting: &Setting) -> Taken {
         let mut taken = Taken::default();
         if last.saturating_sub(first) <= setting.slot.saturating_add(setting.grace) {
+            let begun = first;
             let first = first.max(last.saturating_sub(setting.slot));
-            self.note(Slot { first, last, bytes }, setting, &mut taken);
+            self.note(Slot { begun, first, last, bytes }, setting, &mut taken);
             return taken;
         }
         taken.spread = true;
@@ -78,7 +82,8 @@ impl Ring {
         while from < last {
             let until = from.saturating_add(setting.slot).min(last);
             let sent = |at| span::sent_before(bytes, (first, last), at);
-            let slot = Slot { first: from, last: until, bytes: sent(until) - sent(from) };
+            let bytes = sent(until) - sent(from);
+            let slot = Slot { begun: from, first: from, last: until, bytes };
             self.note(slot, setting, &mut taken);
             from = until;
         }
@@ -209,10 +214,10 @@ mod tests {
         let setting = setting();
         let exactly = [(0, 10, 500), (50, 60, 500)];
         assert_eq!(found(&setting, &exactly), None);
-        let window = Slot { first: 0, last: 60 * SECOND, bytes: 1001 };
+        let window = Slot { begun: 0, first: 0, last: 60 * SECOND, bytes: 1001 };
         assert_eq!(found(&setting, &[(0, 10, 501), (50, 60, 500)]), Some((1, window)));
         assert_eq!(found(&setting, &[(0, 10, 501), (50, 61, 500)]), None, "61 s");
-        let one = Slot { first: 0, last: 0, bytes: 1001 };
+        let one = Slot { begun: 0, first: 0, last: 0, bytes: 1001 };
         assert_eq!(found(&setting, &[(0, 0, 1001)]), Some((0, one)), "a single packet");
     }
 
@@ -248,6 +253,15 @@ mod tests {
         assert_eq!(ring.len(), 1);
         ring.take((0, i64::MAX), u64::MAX, &setting);
         assert!(ring.len() <= setting.ring_slots());
+    }
+
+    /// Of 13 s, 10 and an exporter's look: its bytes are of the last 10, and were sent in 13.
+    #[test]
+    fn a_slot_knows_how_long_it_was_sent() {
+        let setting = Setting { grace: 3 * SECOND, ..setting() };
+        let (_, window) = found(&setting, &[(0, 13, 600), (13, 24, 600)]).unwrap();
+        assert_eq!((window.begun, window.first), (0, 3 * SECOND));
+        assert_eq!((window.last, window.bytes), (24 * SECOND, 1200));
     }
 
     #[test]
