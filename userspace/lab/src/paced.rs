@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub(crate) const PAYLOAD: usize = 1200;
 /// Octets of IP and UDP headers before it.
 const HEADERS: usize = 28;
+/// Octets of the IP packet.
+pub(crate) const PACKET: usize = PAYLOAD + HEADERS;
 
 /// One flow of UDP.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +33,7 @@ pub(crate) struct Paced {
 impl Paced {
     /// From one datagram to the next.
     fn every(&self) -> Duration {
-        Duration::from_secs_f64((PAYLOAD + HEADERS) as f64 * 8.0 / (self.mbps.max(1e-3) * 1e6))
+        Duration::from_secs_f64(PACKET as f64 * 8.0 / (self.mbps.max(1e-3) * 1e6))
     }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Programs: run to their end, or kept beside an experiment and ended with it.
 
-use crate::error::{Error, Result, at};
+use crate::error::{Error, Result, at, odd};
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -94,6 +95,14 @@ impl Process {
         text_of(&self.err)
     }
 
+    /// Processor time of all its threads so far, the kernel's for them included.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let path = PathBuf::from(format!("/proc/{}/stat", self.child.id()));
+        let text = fs::read_to_string(&path).map_err(at(&path))?;
+        let ticks = ticks(&text).ok_or_else(|| odd(path.display().to_string(), text.trim()))?;
+        Ok(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64))
+    }
+
     /// Its status if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
@@ -167,6 +176,15 @@ fn text_of(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Ticks of a process's own time and of the kernel's for it, in its /proc/PID/stat.
+fn ticks(stat: &str) -> Option<u64> {
+    // Its name may hold anything, a parenthesis too.
+    let (_, behind) = stat.rsplit_once(')')?;
+    let mut fields = behind.split_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
 /// Waits until a condition holds; `what` names it in the error.
 pub(crate) fn until(
     what: &str,
@@ -204,6 +222,13 @@ mod tests {
     fn long_talk_is_cut_at_its_beginning() {
         let text = end_of(&format!("{}end", "ä".repeat(4000)));
         assert!(text.len() <= TALK && text.ends_with("end"), "{}", text.len());
+    }
+
+    #[test]
+    fn time_is_read_behind_any_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 200 0 0 0 12 30 5 6 20 0 3 0 100 1 2";
+        assert_eq!(ticks(stat), Some(42));
+        assert_eq!(ticks("7 (a) S 1 7 7 0 -1 4194560 200 0 0 0 12"), None);
     }
 
     #[test]

@@ -6,7 +6,9 @@
 //! - [`order`]: how far out of their order numbers came.
 //! - [`way`]: by which of two links each number came.
 //! - [`load`]: bytes over time, by label or port.
+//! - [`above`]: when there were more than so many bytes in some time.
 
+pub(crate) mod above;
 pub(crate) mod frame;
 pub(crate) mod load;
 pub(crate) mod order;

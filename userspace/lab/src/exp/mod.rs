@@ -9,6 +9,7 @@ mod install;
 mod isolation;
 mod kill;
 mod meter;
+mod mirror;
 mod offline;
 mod rates;
 mod redirect;
@@ -74,6 +75,11 @@ pub(crate) const ALL: &[Experiment] = &[
         name: "kill",
         about: "`hntes run` is killed before and after each of its calls, five times, amid packets",
         run: kill::run,
+    },
+    Experiment {
+        name: "mirror",
+        about: "a mirror of headers (Method 3): Mb/s and CPU by the link's rate (guest with --icount)",
+        run: mirror::run,
     },
     Experiment {
         name: "verify",

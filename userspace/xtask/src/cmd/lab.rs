@@ -16,8 +16,8 @@ use crate::workspace::Workspace;
 
 /// The program that runs in the guest, and knows the experiments.
 const LAB: &str = "telesteer-lab";
-/// The experiment that counts instructions.
-const COUNTED: &str = "cost";
+/// Experiments that count instructions.
+const COUNTED: [&str; 2] = ["cost", "mirror"];
 /// What an experiment leaves.
 const KEPT: [&str; 4] = ["README.md", "data.csv", "data.json", "figure.svg"];
 /// Seconds one may take in the guest.
@@ -101,7 +101,7 @@ fn one(workspace: &Workspace, options: &Options, lab: &str, name: &str) -> Resul
         true => LONG.1,
         false => shape.timeout.min(TIMEOUT_S),
     };
-    if name == COUNTED {
+    if COUNTED.contains(&name) {
         shape.icount = true;
     }
     let mut command = vec![lab.to_owned(), name.to_owned(), "--out".to_owned()];
