@@ -16,7 +16,7 @@ pub struct Manner {
     /// How long an online circuit stays after its last flow.
     pub linger_ms: u64,
     /// How long a circuit waits for packets to be steered away before it is taken down all the same;
-    /// so long before its end it is left, if it was not extended.
+    /// so long before its end it is left, if it was not extended and no other one is up before.
     pub withdraw_ms: u64,
     /// Attempts to set one up, or to give one back.
     pub attempts: u32,
@@ -37,6 +37,13 @@ impl Manner {
     /// extensions are tried, however short the lease is.
     pub fn margin_ms(&self) -> u64 {
         self.withdraw_ms.min(self.lease_ms / 4)
+    }
+
+    /// How long before its end another circuit is asked for in place of one that was not extended: half
+    /// the time in which extensions are tried is left to set it up.
+    pub fn replace_ms(&self) -> u64 {
+        let margin = self.margin_ms();
+        margin + (self.lease_ms / 2).saturating_sub(margin) / 2
     }
 }
 

@@ -17,7 +17,10 @@ impl Book {
     pub fn reconcile(&mut self, remotes: &[Remote], asked: At, now: At) -> Vec<Id> {
         let mut foreign = Vec::new();
         let mut told = BTreeSet::new();
-        for remote in remotes {
+        // Of two of a kind the one that is up is kept.
+        let (up, rest): (Vec<&Remote>, _) =
+            remotes.iter().partition(|remote| remote.seen == Seen::Up);
+        for remote in up.into_iter().chain(rest) {
             let ours = |name: &&Name| name.owner() == self.owner;
             let Some(name) = remote.name.as_ref().filter(ours) else {
                 foreign.push(remote.id.clone());
@@ -62,7 +65,8 @@ impl Book {
 
     fn take_up(&mut self, name: &Name, remote: &Remote, now: At) {
         let key = Key::of(name, remote.rate).canonical();
-        let served = self.entries.values().any(|entry| serves(entry, &key) && !entry.is_leaving());
+        let served =
+            self.entries.values().any(|entry| serves(entry, &key) && self.suffices(entry, now));
         let wanted = self.wants.get(&key).is_some_and(|want| want.wanted(now, &self.manner));
         let span = Span { from: now, until: remote.until };
         let (best, off_ip_path) = (self.manner.best, self.manner.off_ip_path);

@@ -17,8 +17,9 @@ fn a_new_book_takes_up_what_is_wanted_and_leaks_nothing() {
     let mut foreign = remote(9, 1, Seen::Up);
     foreign.name = None;
     let remotes = [
-        remote(1, 5, Seen::Up),
+        Remote { until: Some(At(90)), ..remote(1, 4, Seen::Up) },
         remote(1, 6, Seen::Provisioned),
+        remote(1, 5, Seen::Up),
         remote(2, 5, Seen::Held),
         remote(3, 5, Seen::Committed),
         remote(4, 5, Seen::Failed),
@@ -34,7 +35,7 @@ fn a_new_book_takes_up_what_is_wanted_and_leaks_nothing() {
     // Until routers have been read, packets may be steered into any of them.
     let mut done = obey(&mut book, At(101));
     assert!(done.iter().all(|(_, call)| !matches!(call, Call::Release)), "{done:?}");
-    assert_eq!(book.entries().len(), 4, "the failed one is gone");
+    assert_eq!(book.entries().len(), 5, "the failed one is gone");
     for name in book.entries().keys().cloned().collect::<Vec<_>>() {
         book.steer(&name, false);
     }
@@ -43,6 +44,7 @@ fn a_new_book_takes_up_what_is_wanted_and_leaks_nothing() {
         let name = Name::of(&pair(n), At(at)).unwrap();
         calls(&done.iter().filter(|(other, _)| *other == name).cloned().collect::<Vec<_>>())
     };
+    assert_eq!(of(1, 4), [Call::Release, Call::Terminate], "its end has come");
     assert_eq!(of(1, 5), []);
     assert_eq!(of(1, 6), [Call::Release, Call::Terminate], "the second for one pair");
     assert_eq!(of(2, 5), [Call::Commit, Call::Provision]);
@@ -50,7 +52,7 @@ fn a_new_book_takes_up_what_is_wanted_and_leaks_nothing() {
     assert_eq!(of(4, 5), [Call::Terminate]);
     assert_eq!(book.entries().len(), 2);
     // Later the provider has lost one: it is asked for anew.
-    book.reconcile(&remotes[..1], At(200), At(200));
+    book.reconcile(&remotes[2..3], At(200), At(200));
     assert_eq!(calls(&obey(&mut book, At(1_000_000))), UP);
 }
 

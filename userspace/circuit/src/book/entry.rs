@@ -69,6 +69,8 @@ pub struct Entry {
     pub(crate) steered: bool,
     /// Since when it is to go.
     pub(crate) leaving: Option<At>,
+    /// Its end was not moved when that was last asked for.
+    pub(super) unextended: bool,
     /// The orderly end has begun.
     pub(super) released: bool,
     pub(super) failures: u32,
@@ -84,6 +86,7 @@ impl Entry {
             since: None,
             steered: false,
             leaving: None,
+            unextended: false,
             released: false,
             failures: 0,
             not_before: None,
@@ -92,6 +95,11 @@ impl Entry {
 
     pub(crate) fn key(&self) -> Key {
         Key::of(&self.request.name, self.request.rate).canonical()
+    }
+
+    /// Whether its end comes in so many milliseconds.
+    pub(crate) fn ends_within(&self, ms: u64, now: At) -> bool {
+        self.life.span().until.is_some_and(|until| until <= now.plus(ms))
     }
 
     /// Whether it is to be given back.
