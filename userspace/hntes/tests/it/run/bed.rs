@@ -182,7 +182,9 @@ impl Bed {
 
     /// A program like `hntes run`, to be started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hntes"));
+        // A test that fails must not leave it running: it goes with the thread that started it.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_hntes")]);
         command.current_dir(self.dir.path()).args(["run", "--config", "hntes.toml"]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
