@@ -33,6 +33,27 @@ pub fn ip_links(topology: &Topology, from: usize, to: usize) -> BTreeSet<usize> 
     hops.into_iter().flatten().map(|hop| hop.link).collect()
 }
 
+/// How much sooner packets come by these hops than by IP routing, us, by the delays of the topology's
+/// links; less than 0: later. `None`: IP routing does not get there.
+pub fn sooner_us(
+    topology: &Topology,
+    from: usize,
+    to: usize,
+    hops: impl IntoIterator<Item = Hop>,
+) -> Option<i64> {
+    let routed = ip_links(topology, from, to);
+    if routed.is_empty() {
+        return None;
+    }
+    let delay = |link: usize| topology.links().get(link).map_or(0, |link| link.delay_us);
+    let sum = |links: &mut dyn Iterator<Item = usize>| {
+        let us = links.fold(0_u64, |sum, link| sum.saturating_add(delay(link)));
+        i64::try_from(us).unwrap_or(i64::MAX)
+    };
+    let own = sum(&mut hops.into_iter().map(|hop| hop.link));
+    Some(sum(&mut routed.into_iter()).saturating_sub(own))
+}
+
 type Cost = (u64, u64);
 /// What it costs to get to a node, and the last hop there, with the node it begins at.
 type Reached = (Cost, Option<(usize, Hop)>);
@@ -117,6 +138,22 @@ pub(crate) mod tests {
         assert_eq!(ip_links(&net, 0, 1), BTreeSet::from([0]));
         assert_eq!(path(&net, 1, 1, Best::Hops, |_| true), Some(vec![]));
         assert_eq!(path(&net, 0, 9, Best::Hops, |_| true), None);
+    }
+
+    #[test]
+    fn sooner_or_later_than_by_ip_routing() {
+        // IP routing goes 0-2-1, 30 us; 0-1 takes 9 us, 0-3-1 takes 100. Nobody gets to 4.
+        let links = [(0, 1, 9, 9), (0, 2, 10, 1), (2, 1, 20, 1), (0, 3, 50, 9), (3, 1, 50, 9)];
+        let links = links.map(|(a, b, delay, metric)| (a, b, 10, delay, metric));
+        let net = network(5, &links);
+        let sooner = |to, hops: &[usize]| {
+            let hops = hops.iter().map(|link| Hop { link: *link, forth: true });
+            sooner_us(&net, 0, to, hops)
+        };
+        assert_eq!(sooner(1, &[0]), Some(21));
+        assert_eq!(sooner(1, &[1, 2]), Some(0));
+        assert_eq!(sooner(1, &[3, 4]), Some(-70));
+        assert_eq!(sooner(4, &[0]), None);
     }
 
     /// A random network: node count and links.

@@ -67,7 +67,7 @@ proptest! {
 #[test]
 fn a_torn_tail_is_set_aside_and_the_rest_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let live = Live { exporter: None, since: 5 };
+    let live = Live { exporter: None, since: 5, rate: 0 };
     let (mut journal, found) = open(dir.path());
     assert_eq!(found, Found::default());
     journal.append(&[Record::Flow(flow(1, 7), live)]).unwrap();
@@ -90,7 +90,7 @@ fn written_anew_it_is_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
     for n in 0..100 {
-        let live = Live { exporter: None, since: n };
+        let live = Live { exporter: None, since: n, rate: 0 };
         journal.append(&[Record::Flow(flow(1, 7), live)]).unwrap();
     }
     let intent = Intent::Routes { router: "r1".into(), add: 1, remove: 0, purge: false };
@@ -139,7 +139,7 @@ fn a_line_counts_only_behind_those_it_was_written_behind() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
     for n in 0..4 {
-        let live = Live { exporter: None, since: n.into() };
+        let live = Live { exporter: None, since: n.into(), rate: 0 };
         journal.append(&[Record::Flow(flow(n, 7), live)]).unwrap();
     }
     drop(journal);

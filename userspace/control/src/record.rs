@@ -26,6 +26,9 @@ pub struct Live {
     pub exporter: Option<IpAddr>,
     /// Since when it is known.
     pub since: Ns,
+    /// How fast it was then, bit/s; 0 if nobody said.
+    #[serde(default)]
+    pub rate: u64,
 }
 
 /// An entry whose flows are over.
@@ -198,7 +201,7 @@ pub(crate) mod testing {
         let record = (0..9_u8, 0..4_u8, 0..1000_i64).prop_map(|(kind, n, at)| {
             let pair = Pair::new("r1", "r2");
             match kind {
-                0 | 1 => Record::Flow(flow(n, 7), Live { exporter: None, since: at }),
+                0 | 1 => Record::Flow(flow(n, 7), Live { exporter: None, since: at, rate: 9 }),
                 2 => Record::Over(flow(n, 7)),
                 3 => Record::Idle(net(n), Idle { pair, since: at }),
                 4 => Record::NotIdle(net(n)),

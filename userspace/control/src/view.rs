@@ -148,7 +148,8 @@ pub struct Flow {
     pub egress: String,
     /// The path it is on by what was read back; `None`: it goes where IP routing sends it.
     pub lsp: Option<String>,
-    /// State of its policy route, as in [`View::routes`]; empty: none is wanted.
+    /// State of its policy route, as in [`View::routes`]; `held`: it is to wait until the flow is idle;
+    /// empty: none is wanted.
     pub route: String,
     /// First packet.
     pub begun_ms: u64,

@@ -38,7 +38,7 @@ impl Lsps {
     /// If the agents do not start or the kernel has no MPLS.
     pub(crate) fn start(net: &Net, bench: &Bench, mbps: u64) -> Result<Self> {
         let settings = Settings {
-            topology: net.topology(&bench.work, mbps)?,
+            topology: net.topology(&bench.work, mbps, (0, 0))?,
             state: bench.work.join(format!("circuits-{}.json", std::process::id())),
             agent: bench.programs.join("circuit-agent"),
             numbers: Numbers::default(),

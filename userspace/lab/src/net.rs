@@ -217,8 +217,14 @@ impl Net {
         Ok(())
     }
 
-    /// Writes the topology file of circuits; every link has so many Mb/s.
-    pub(crate) fn topology(&self, dir: &Path, mbps: u64) -> Result<PathBuf> {
+    /// Writes the topology file of circuits; every link has so many Mb/s. It says of the IP-routed and
+    /// of the science path between the sites that they take so many milliseconds.
+    pub(crate) fn topology(
+        &self,
+        dir: &Path,
+        mbps: u64,
+        (plain_ms, science_ms): (u32, u32),
+    ) -> Result<PathBuf> {
         let mut text = String::new();
         for (number, name) in (1..).zip(ROUTERS) {
             let netns = &self.space(name).name;
@@ -232,12 +238,18 @@ impl Net {
                 continue;
             }
             let metric = if [one, other].contains(&"p2") { 10 } else { 1 };
+            let delay_ms = match (one, other) {
+                ("pe1", "p1") => plain_ms,
+                ("pe1", "p2") => science_ms,
+                _ => 0,
+            };
             let _ = write!(
                 text,
                 "[[link]]\n\
                  a = {{ node = \"{one}\", interface = \"to-{other}\", address = \"10.9.{number}.1\" }}\n\
                  b = {{ node = \"{other}\", interface = \"to-{one}\", address = \"10.9.{number}.2\" }}\n\
-                 mbps = {mbps}\nmetric = {metric}\n\n"
+                 mbps = {mbps}\nmetric = {metric}\ndelay-us = {}\n\n",
+                delay_ms * 1000
             );
         }
         let path = dir.join("topology.toml");

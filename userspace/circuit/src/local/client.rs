@@ -7,6 +7,7 @@ use crate::counters::{Counters, count};
 use crate::error::{Error, Why};
 use crate::local::node::Node;
 use crate::local::store::{self, Phase, Record};
+use crate::path::sooner_us;
 use crate::plan::{Admission, Numbers};
 use crate::request::{Name, Request};
 use crate::time::{At, Span};
@@ -77,6 +78,8 @@ pub struct Entrance {
     pub table: u32,
     /// The label packets get.
     pub label: u32,
+    /// How much sooner packets come by it than by IP routing, us, by the topology; less than 0: later.
+    pub sooner_us: Option<i64>,
 }
 
 impl Local {
@@ -114,10 +117,17 @@ impl Local {
             return Vec::new();
         };
         let entrance = |lsp: &crate::plan::Lsp| {
-            let node = inner.admission.topology().nodes().get(lsp.from)?;
+            let topology = inner.admission.topology();
+            let node = topology.nodes().get(lsp.from)?;
             let (_, label) = lsp.hops.first()?;
-            let (table, label) = (lsp.table, *label);
-            Some(Entrance { node: node.name.clone(), netns: node.netns.clone(), table, label })
+            let hops = lsp.hops.iter().map(|(hop, _)| *hop);
+            Some(Entrance {
+                node: node.name.clone(),
+                netns: node.netns.clone(),
+                table: lsp.table,
+                label: *label,
+                sooner_us: sooner_us(topology, lsp.from, lsp.to, hops),
+            })
         };
         record.plan.lsps.iter().filter_map(entrance).collect()
     }

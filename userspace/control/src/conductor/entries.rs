@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! From what is known to what is wanted.
 
+use super::back::{Back, KeptBack, overtaking};
 use super::seen::{Asked, Wish};
+use super::why::Why;
 use super::{Conductor, Line, What};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use telesteer_circuit::book::Key;
 use telesteer_circuit::request::{Name, Pair, Rate};
@@ -12,27 +13,6 @@ use telesteer_circuit::word::Word;
 use telesteer_fam::{FiveTuple, Ns};
 use telesteer_redirect::path::Target;
 use telesteer_redirect::{Match, PathName};
-
-/// Why an entry is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// An alpha flow lives, or did until lately.
-    Online,
-    /// Somebody announced it.
-    Ticket(String),
-    /// It is in the offline table of this day.
-    Offline(String),
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Online => f.write_str("alpha flow"),
-            Self::Ticket(name) => write!(f, "ticket {name}"),
-            Self::Offline(day) => write!(f, "table of {day}"),
-        }
-    }
-}
 
 /// An entry of a router, before a path is found for it.
 #[derive(Clone, Debug)]
@@ -42,6 +22,8 @@ struct Desire {
     /// Of a circuit that is for this one alone.
     service: Option<Word>,
     why: Why,
+    /// What flows by that now, bit/s.
+    flowing: u64,
 }
 
 /// What was said to be wanted, before the ends of its pair are asked for it.
@@ -51,6 +33,7 @@ struct Said<'s> {
     rate: Rate,
     service: Option<Word>,
     why: Why,
+    flowing: u64,
 }
 
 /// Desires by router and by what is matched. What comes first stays.
@@ -64,6 +47,7 @@ struct Path<'c> {
     ipv6: bool,
     name: &'c PathName,
     target: Target,
+    sooner_us: Option<i64>,
 }
 
 impl Path<'_> {
@@ -147,26 +131,36 @@ impl Conductor {
                 rate: one.rate,
                 service: one.service(),
                 why: Why::Ticket(one.ticket.clone()),
+                flowing: 0,
             })
             .collect();
         // First, for a flow that was announced stays on what was reserved for it when it is found.
         self.enter(&mut desires, &tickets, self.settings.both);
-        let shared = |matching: Match, pair, rate, why| {
+        let shared = |matching: Match, pair, rate, why, flowing| {
             let service = None;
-            Said { matching, pair, rate, service, why }
+            Said { matching, pair, rate, service, why, flowing }
         };
-        let live = self.flows.values().map(|known| (known.matching, &known.pair));
-        let idle = self.idle.iter().map(|(matching, idle)| (*matching, &idle.pair));
-        let online: Vec<_> = live
-            .chain(idle)
-            .map(|(matching, pair)| shared(matching, pair, self.settings.rate, Why::Online))
+        let mut online: BTreeMap<Match, (&Pair, u64)> = BTreeMap::new();
+        for known in self.flows.values() {
+            let (_, flowing) = online.entry(known.matching).or_insert((&known.pair, 0));
+            let rate = if known.recalled { 0 } else { known.live.rate };
+            *flowing = flowing.saturating_add(rate);
+        }
+        for (matching, idle) in &self.idle {
+            online.entry(*matching).or_insert((&idle.pair, 0));
+        }
+        let online: Vec<_> = online
+            .into_iter()
+            .map(|(matching, (pair, flowing))| {
+                shared(matching, pair, self.settings.rate, Why::Online(None), flowing)
+            })
             .collect();
         self.enter(&mut desires, &online, self.settings.both);
         if self.settings.offline_routes {
             let why = Why::Offline(self.table.day.clone());
             let table = self.table.entries.iter();
             let table: Vec<_> = table
-                .map(|one| shared(one.matching, &one.pair, Rate::Unlimited, why.clone()))
+                .map(|one| shared(one.matching, &one.pair, Rate::Unlimited, why.clone(), 0))
                 .collect();
             self.enter(&mut desires, &table, self.table.both);
         }
@@ -175,7 +169,7 @@ impl Conductor {
 
     /// First what was said, then the reverses, where nothing else was said.
     fn enter(&self, desires: &mut Desires, all: &[Said<'_>], both: bool) {
-        let mut one = |router: &str, toward: &str, matching: Match, said: &Said<'_>| {
+        let mut one = |router: &str, toward: &str, matching: Match, said: &Said<'_>, flowing| {
             if self.routers.contains_key(router) {
                 let of_router = desires.entry(router.to_owned()).or_default();
                 of_router.entry(matching).or_insert_with(|| Desire {
@@ -183,14 +177,16 @@ impl Conductor {
                     rate: said.rate,
                     service: said.service.clone(),
                     why: said.why.clone(),
+                    flowing,
                 });
             }
         };
         for said in all {
-            one(&said.pair.ingress, &said.pair.egress, said.matching, said);
+            one(&said.pair.ingress, &said.pair.egress, said.matching, said, said.flowing);
         }
         for said in all.iter().filter(|_| both) {
-            one(&said.pair.egress, &said.pair.ingress, said.matching.reverse(), said);
+            // How fast its answers are nobody knows; mostly they are few.
+            one(&said.pair.egress, &said.pair.ingress, said.matching.reverse(), said, 0);
         }
     }
 
@@ -201,7 +197,8 @@ impl Conductor {
             for way in &circuit.ways {
                 let (rate, service, usable) = (circuit.rate, name.service(), circuit.usable);
                 let (ipv6, name, target) = (way.ipv6, &way.path, way.target);
-                let path = Path { rate, service, usable, ipv6, name, target };
+                let sooner_us = way.sooner_us;
+                let path = Path { rate, service, usable, ipv6, name, target, sooner_us };
                 paths.entry((&way.router, &way.toward)).or_default().push(path);
             }
         }
@@ -214,7 +211,7 @@ impl Conductor {
         now: Ns,
     ) -> BTreeMap<String, (Wish, BTreeMap<Match, Why>)> {
         let paths = self.paths();
-        let (mut waiting, mut unfit) = (0, BTreeMap::new());
+        let (mut waiting, mut kept_back) = (0, KeptBack::new());
         let mut wishes: BTreeMap<String, (Wish, BTreeMap<Match, Why>)> =
             self.routers.keys().map(|name| (name.clone(), Default::default())).collect();
         for ((router, _), ways) in &paths {
@@ -238,12 +235,26 @@ impl Conductor {
                     waiting += 1;
                     if let Some(path) = best(&|_| true) {
                         let told = (path.name.to_string(), desire.why.to_string());
-                        unfit.insert((router.clone(), *matching), told);
+                        kept_back.insert((router.clone(), *matching, Back::Unfit), told);
                     }
                     continue;
                 };
+                let overtakes = path.sooner_us.map(|sooner| overtaking(desire.flowing, sooner));
+                if let Some(bytes) = overtakes
+                    && self.settings.overtake.is_some_and(|most| bytes > most)
+                    && !self.is_wanted(router, matching)
+                {
+                    let told = format!("{}: {bytes} bytes may overtake others", desire.why);
+                    let told = (path.name.to_string(), told);
+                    kept_back.insert((router.clone(), *matching, Back::Held), told);
+                    continue;
+                }
                 wish.entries.insert(*matching, path.name.clone());
-                why.insert(*matching, desire.why.clone());
+                let reason = match (&desire.why, desire.flowing) {
+                    (Why::Online(_), 1..) => Why::Online(overtakes),
+                    (other, _) => other.clone(),
+                };
+                why.insert(*matching, reason);
             }
         }
         for (flow, known) in &self.flows {
@@ -255,26 +266,13 @@ impl Conductor {
             }
         }
         self.counters.waiting = waiting;
-        self.tell_unfit(unfit, now);
+        self.tell_kept_back(kept_back, now);
         wishes
     }
 
-    /// Of each entry once, as long as it is so: which path it would be on, and why it is wanted.
-    fn tell_unfit(&mut self, unfit: BTreeMap<(String, Match), (String, String)>, now: Ns) {
-        self.counters.unfit = unfit.len() as u64;
-        let known: BTreeSet<(String, Match)> = unfit.keys().cloned().collect();
-        let known = std::mem::replace(&mut self.unfit, known);
-        let new = unfit.into_iter().filter(|(of, _)| !known.contains(of));
-        for ((router, matching), (path, why)) in new {
-            self.push(Line {
-                at: now,
-                what: What::RouteUnwanted,
-                subject: matching.to_string(),
-                router: Some(router),
-                path: Some(path),
-                reason: format!("{why}: the path carries no IPv6"),
-            });
-        }
+    /// Whether the router's last wish has the entry already.
+    fn is_wanted(&self, router: &str, matching: &Match) -> bool {
+        self.wish(router).is_some_and(|wish| wish.entries.contains_key(matching))
     }
 
     fn replace(
@@ -322,7 +320,7 @@ impl Conductor {
         }
         for (matching, path) in &wish.entries {
             if old.entries.get(matching) != Some(path) {
-                let reason = self.why(name, matching).map_or(String::new(), Why::to_string);
+                let reason = self.why(name, matching).map_or(String::new(), Why::told);
                 lines.push(line(What::RouteWanted, matching, path, reason));
             }
         }

@@ -56,7 +56,7 @@ impl Conductor {
         // A mirror has no address of its own.
         let exporter = Some(event.exporter).filter(|addr| !addr.is_unspecified());
         let Some((matching, pair)) = self.place(&event.key, exporter) else { return };
-        let live = Live { exporter, since: now };
+        let live = Live { exporter, since: now, rate: event.rate };
         self.records.push(Record::Flow(event.key, live));
         if self.idle.remove(&matching).is_some() {
             self.records.push(Record::NotIdle(matching));
@@ -64,7 +64,7 @@ impl Conductor {
         let reason =
             format!("{}: {} bytes, {} bit/s, {pair}", event.what.name(), event.window, event.rate);
         self.say(now, What::FlowBegan, text(&event.key), reason);
-        self.flows.insert(event.key, Known { live, matching, pair, doubt: None });
+        self.flows.insert(event.key, Known { live, matching, pair, doubt: None, recalled: false });
         self.stale = true;
     }
 

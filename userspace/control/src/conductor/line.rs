@@ -28,6 +28,8 @@ pub enum What {
     RouteWanted,
     /// It is wanted no more.
     RouteUnwanted,
+    /// It would be wanted, but waits: too much of its flow would overtake.
+    RouteHeld,
     /// A route changed its state, by what was read back.
     RouteStep,
     /// A circuit changed its state.

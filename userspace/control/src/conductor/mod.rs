@@ -11,21 +11,24 @@
 //! wanted as long as its flow lives and its circuit is up. A circuit counts as free of packets
 //! ([`Conductor::steered`]) only when each router at its ends has been told and read back since.
 
+mod back;
 mod entries;
 mod events;
 mod line;
 mod seen;
 mod settings;
+mod why;
 
-pub use entries::Why;
 pub use events::text;
 pub use line::{Line, What};
 pub use seen::{Announced, Asked, Circuit, Seen, Way, Wish};
 pub use settings::{Reach, Settings};
+pub use why::Why;
 
 use crate::network::Network;
 use crate::record::{Idle, Live, Record, State};
 use crate::table::Table;
+use back::Back;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use telesteer_circuit::request::Name;
 use telesteer_fam::{FiveTuple, Ns, PrefixFlow};
@@ -63,6 +66,8 @@ pub struct Counters {
     pub waiting: u64,
     /// Of these, entries of IPv6 for which only circuits of IPv4 are up.
     pub unfit: u64,
+    /// Entries that wait until their flow is idle, by the last look: too much of it would overtake.
+    pub held: u64,
     /// Lines dropped because nobody fetched them.
     pub lines_dropped: u64,
 }
@@ -85,8 +90,8 @@ pub struct Conductor {
     /// When something changes though nothing happens.
     due: Option<Ns>,
     asked: Asked,
-    /// Entries that no circuit that is up carries, by router: that was told.
-    unfit: BTreeSet<(String, Match)>,
+    /// Entries kept back though a circuit is up, by router: that was told.
+    kept_back: BTreeSet<(String, Match, Back)>,
     counters: Counters,
     lines: VecDeque<Line>,
     records: Vec<Record>,
@@ -100,6 +105,8 @@ struct Known {
     pair: telesteer_circuit::request::Pair,
     /// It counts as alive until then, unless it is seen again.
     doubt: Option<Ns>,
+    /// It is known from before this process began: its routes may be there.
+    recalled: bool,
 }
 
 /// A router, as far as the conductor is concerned.
@@ -137,7 +144,7 @@ impl Conductor {
             stale: true,
             due: None,
             asked: Asked::default(),
-            unfit: BTreeSet::new(),
+            kept_back: BTreeSet::new(),
             counters: Counters::default(),
             lines: VecDeque::new(),
             records: Vec::new(),
@@ -148,7 +155,7 @@ impl Conductor {
             // One that fits nothing any more is forgotten by its end.
             match conductor.place(flow, live.exporter) {
                 Some((matching, pair)) => {
-                    let known = Known { live: *live, matching, pair, doubt };
+                    let known = Known { live: *live, matching, pair, doubt, recalled: true };
                     conductor.flows.insert(*flow, known);
                 }
                 None => conductor.records.push(Record::Over(*flow)),

@@ -51,6 +51,9 @@ pub struct Way {
     pub target: Target,
     /// It carries IPv6 too, not IPv4 alone.
     pub ipv6: bool,
+    /// How much sooner packets come by it than by IP routing, us, as far as that is known; less than 0:
+    /// later.
+    pub sooner_us: Option<i64>,
 }
 
 /// A circuit, as the provider and we know it.

@@ -36,6 +36,9 @@ pub struct Settings {
     pub reach: Reach,
     /// Both directions are redirected.
     pub both: bool,
+    /// Most bytes of a flow that may overtake others of it when its route is set; with more the route
+    /// waits until the flow is idle.
+    pub overtake: Option<u64>,
     /// Circuits of online flows.
     pub rate: Rate,
     /// Entries of the offline table are put onto routers.
@@ -62,6 +65,7 @@ impl Default for Settings {
             early: false,
             reach: Reach::Flow,
             both: true,
+            overtake: None,
             rate: Rate::Unlimited,
             offline_routes: true,
             offline_circuits: true,

@@ -62,6 +62,7 @@ fn circuit(n: u32, usable: bool) -> (Name, Circuit) {
         path: PathName::new(&format!("{router}-{n}")).unwrap(),
         target: Target { mark: 100 + n, table: 100 + n },
         ipv6: true,
+        sooner_us: None,
     };
     let circuit = Circuit {
         pair,
@@ -338,7 +339,7 @@ fn so_many_entries_wait_to_age_and_no_more() {
 fn after_a_restart_a_flow_counts_as_alive_until_it_had_time_to_be_seen_again() {
     let mut state = State::default();
     for n in [1, 2] {
-        state.apply(&Record::Flow(flow(n, 7), Live { exporter: None, since: 3 }));
+        state.apply(&Record::Flow(flow(n, 7), Live { exporter: None, since: 3, rate: 0 }));
     }
     let settings = Settings { doubt: 150 * SECOND, ..Settings::default() };
     let mut conductor = Conductor::new(settings, network(), &ROUTERS, &state, SECOND);

@@ -245,6 +245,7 @@ impl Panorama<'_> {
 
     fn flows(&self) -> Vec<Flow> {
         let flows = self.conductor.flows().take(LINES);
+        let waits = |flow| if self.conductor.is_held(flow) { "held" } else { "" };
         flows
             .map(|(flow, live, pair)| {
                 let entry = self.entry(flow, &pair.ingress).unwrap_or_default();
@@ -254,7 +255,7 @@ impl Panorama<'_> {
                     ingress: pair.ingress.clone(),
                     egress: pair.egress.clone(),
                     lsp: entry.path.filter(|_| entry.is_there()).map(PathName::to_string),
-                    route: entry.state.map_or("", state_name).to_owned(),
+                    route: entry.state.map_or(waits(flow), state_name).to_owned(),
                     begun_ms: ms(if told.begun > 0 { told.begun } else { live.since }),
                     detected_ms: ms(live.since),
                     rate_bps: told.rate,
@@ -285,6 +286,8 @@ impl Panorama<'_> {
         text.gauge("entries_waiting", "entries without a circuit that is up", waiting);
         let unfit = self.conductor.counters().unfit;
         text.gauge("entries_unfit", "of these, entries of IPv6 where only IPv4 goes", unfit);
+        let held = self.conductor.counters().held;
+        text.gauge("entries_held", "entries that wait until their flow is idle", held);
         let entries = self.conductor.table().entries.len() as u64;
         text.gauge("table_entries", "entries of the offline table in force", entries);
         let circuits = view.circuits.iter().map(|(state, n)| (state.clone(), none(), *n));

@@ -45,6 +45,7 @@ fn circuit() -> (Name, Circuit) {
         path: PathName::new(&format!("lsp-{table}")).unwrap(),
         target: Target { mark: table, table },
         ipv6: false,
+        sooner_us: None,
     };
     let circuit = Circuit {
         pair: pair.clone(),

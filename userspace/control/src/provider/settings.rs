@@ -79,6 +79,10 @@ pub struct Path {
     /// The table leads IPv6 into the circuit too.
     #[serde(default = "yes")]
     pub ipv6: bool,
+    /// How much sooner packets come by it than by IP routing, us; less than 0: later. Not known if left
+    /// out.
+    #[serde(default)]
+    pub sooner_us: Option<i64>,
 }
 
 fn yes() -> bool {

@@ -109,8 +109,14 @@ pub fn fixed(key: &Key, paths: &BTreeMap<String, Path>) -> Vec<Way> {
         |path: &Path| path.pair().canonical() == key.pair.canonical() && path.rate() == key.rate;
     let way = |(name, path): (&String, &Path)| {
         let name = PathName::new(name).ok()?;
-        let (router, toward, ipv6) = (path.from.clone(), path.to.clone(), path.ipv6);
-        Some(Way { router, toward, path: name, target: path.target(), ipv6 })
+        Some(Way {
+            router: path.from.clone(),
+            toward: path.to.clone(),
+            path: name,
+            target: path.target(),
+            ipv6: path.ipv6,
+            sooner_us: path.sooner_us,
+        })
     };
     paths.iter().filter(|(_, path)| of_key(path)).filter_map(way).collect()
 }
@@ -126,7 +132,8 @@ fn told(entrance: &Entrance, pair: &Pair, network: &Network) -> Option<Way> {
     let path = PathName::new(&format!("lsp-{}", entrance.table)).ok()?;
     let target = Target { mark: entrance.table, table: entrance.table };
     let (router, toward) = (router.to_owned(), toward.clone());
-    Some(Way { router, toward, path, target, ipv6: false })
+    let sooner_us = entrance.sooner_us;
+    Some(Way { router, toward, path, target, ipv6: false, sooner_us })
 }
 
 #[cfg(test)]
@@ -145,6 +152,7 @@ mod tests {
             rate_mbps: None,
             excess: Default::default(),
             ipv6: mark != 1,
+            sooner_us: (mark != 1).then_some(40),
         };
         let paths = BTreeMap::from([
             ("forth".to_owned(), path("r1", "r2", 1)),
@@ -165,12 +173,18 @@ mod tests {
     fn a_table_of_the_provider_is_a_way() {
         let places = ["r1", "r2"].map(|name| (name.to_owned(), Place::default()));
         let network = Network::new(&BTreeMap::from(places)).unwrap();
-        let entrance =
-            |node: &str| Entrance { node: node.into(), netns: None, table: 10_007, label: 16 };
+        let entrance = |node: &str| Entrance {
+            node: node.into(),
+            netns: None,
+            table: 10_007,
+            label: 16,
+            sooner_us: Some(-5),
+        };
         let pair = Pair::new("r1", "r2");
         let way = told(&entrance("r2"), &pair, &network).unwrap();
         assert_eq!((way.path.as_str(), way.toward.as_str()), ("lsp-10007", "r1"));
         assert_eq!((way.target, way.ipv6), (Target { mark: 10_007, table: 10_007 }, false));
+        assert_eq!(way.sooner_us, Some(-5));
         assert_eq!(told(&entrance("r3"), &pair, &network), None);
     }
 }

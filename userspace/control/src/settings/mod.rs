@@ -180,6 +180,9 @@ pub struct Online {
     pub reach: Reach,
     /// Both directions are redirected.
     pub both: bool,
+    /// Most bytes of a flow that may overtake others of it when its route is set; with more the route
+    /// waits until the flow is idle. No bound if left out.
+    pub overtake_bytes: Option<u64>,
     /// Circuits are for so many Mb/s; rate-unlimited if left out.
     pub rate_mbps: Option<u64>,
     /// And what is above that is treated so.
@@ -203,6 +206,7 @@ impl Default for Online {
             early: false,
             reach: Reach::Flow,
             both: true,
+            overtake_bytes: None,
             rate_mbps: None,
             excess: Excess::BestEffort,
             lead_s: 60.0,
@@ -317,6 +321,7 @@ impl Settings {
             early: online.early,
             reach: online.reach,
             both: online.both,
+            overtake: online.overtake_bytes,
             rate: self.rate(),
             offline_routes: self.offline.as_ref().is_some_and(|offline| offline.routes),
             offline_circuits: self.offline.as_ref().is_some_and(|offline| offline.circuits),

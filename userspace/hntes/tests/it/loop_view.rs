@@ -43,6 +43,7 @@ fn circuit(pair: &Pair) -> Circuit {
         path: PathName::new(&format!("lsp-{table}")).unwrap(),
         target: Target { mark: table, table },
         ipv6: false,
+        sooner_us: None,
     };
     Circuit {
         pair: pair.clone(),

@@ -11,6 +11,7 @@ mod kill;
 mod meter;
 mod mirror;
 mod offline;
+mod overtake;
 mod rates;
 mod redirect;
 mod reorder;
@@ -90,6 +91,11 @@ pub(crate) const ALL: &[Experiment] = &[
         name: "reorder",
         about: "packets out of order when a route is added, by the difference of the paths' delays",
         run: reorder::run,
+    },
+    Experiment {
+        name: "overtake",
+        about: "a route that would let packets overtake is told by how much, and waits for idle if bid to",
+        run: overtake::run,
     },
     Experiment {
         name: "swap",

@@ -142,7 +142,7 @@ const QUIET: &str = "table inet lab_quiet { chain out { type filter hook output 
                      destination-unreachable drop; }; }";
 
 /// What the loop reads.
-fn inputs(telemetry: &Telemetry) -> String {
+pub(super) fn inputs(telemetry: &Telemetry) -> String {
     format!(
         "[collector]\nsource = \"records\"\npath = \"{}\"\nh = {H}\nt-s = {T_S}\nslot-s = {REPORT_S}\n\
          grace-s = 1.5\nidle-s = 7\nassume-sampling = [\"1\"]\n",

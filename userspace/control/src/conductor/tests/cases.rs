@@ -9,7 +9,7 @@ use telesteer_circuit::request::Excess;
 #[test]
 fn before_circuits_are_listed_nothing_is_wanted_of_routers() {
     let mut state = State::default();
-    state.apply(&Record::Flow(flow(1, 7), Live { exporter: None, since: 3 }));
+    state.apply(&Record::Flow(flow(1, 7), Live { exporter: None, since: 3, rate: 0 }));
     let mut conductor = Conductor::new(Settings::default(), network(), &ROUTERS, &state, 0);
     conductor.settle(0);
     assert_eq!((conductor.wish("r1"), conductor.asked().online.len()), (None, 1));

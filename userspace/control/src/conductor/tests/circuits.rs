@@ -117,3 +117,67 @@ fn a_ticket_asks_for_its_circuit_before_it_begins_and_ends_by_itself() {
     assert_eq!(entries(&mut conductor, 199), (1, 1));
     assert_eq!(entries(&mut conductor, 200), (0, 0));
 }
+
+/// 8 Gb/s onto a path that is 10 ms sooner: 10 000 000 bytes are under way on the old one.
+#[test]
+fn a_route_waits_until_the_flow_is_idle_if_too_much_would_overtake() {
+    let (name, mut sooner) = circuit(1, true);
+    sooner.ways[0].sooner_us = Some(10_000);
+    sooner.ways[1].sooner_us = Some(10_000);
+    let fast = Event { rate: 8_000_000_000, ..event(Heard::Alpha, flow(1, 7)) };
+    let of = |overtake| {
+        let mut conductor = conductor(Settings { overtake, ..Settings::default() });
+        conductor.take_circuits([(name.clone(), sooner.clone())].into());
+        conductor.hear(&fast, 0);
+        conductor.settle(0);
+        conductor
+    };
+    let matching = Match::flow(flow(1, 7)).unwrap();
+    let wanted = |conductor: &Conductor| {
+        let at = |router| conductor.wish(router).unwrap().entries.len();
+        (at("r1"), at("r2"), conductor.counters().held)
+    };
+    for loose in [None, Some(10_000_000)] {
+        let mut conductor = of(loose);
+        assert_eq!(wanted(&conductor), (1, 1, 0), "{loose:?}");
+        let lines = conductor.lines();
+        let told = lines.iter().find(|line| line.what == What::RouteWanted).unwrap();
+        assert_eq!(told.subject, matching.to_string());
+        assert_eq!(told.reason, "alpha flow; 10000000 bytes may overtake others");
+    }
+    let mut conductor = of(Some(9_999_999));
+    assert_eq!(wanted(&conductor), (0, 1, 1), "answers are few");
+    assert!(conductor.is_held(&flow(1, 7)) && !conductor.is_held(&flow(1, 8)));
+    // Another flow changes nothing, and nothing is told twice.
+    conductor.hear(&event(Heard::Alpha, flow(1, 8)), 0);
+    conductor.settle(0);
+    assert_eq!(wanted(&conductor), (1, 2, 1));
+    let lines = conductor.lines();
+    let held: Vec<_> = lines.iter().filter(|line| line.what == What::RouteHeld).collect();
+    let why = "alpha flow: 10000000 bytes may overtake others: it waits until the flow is idle";
+    assert_eq!((held.len(), held[0].reason.as_str()), (1, why));
+    // Its circuit is kept meanwhile.
+    assert_eq!(conductor.asked().online.len(), 1);
+    conductor.hear(&event(Heard::Ended(End::Idle), flow(1, 7)), 1);
+    conductor.settle(1);
+    assert_eq!(wanted(&conductor), (2, 2, 0));
+    // It is there, so what comes anew goes by it from its first packet, and it stays.
+    conductor.hear(&fast, 2);
+    conductor.settle(2);
+    assert_eq!(wanted(&conductor), (2, 2, 0));
+}
+
+#[test]
+fn the_route_of_a_flow_from_before_a_restart_does_not_wait() {
+    let mut state = State::default();
+    let live = Live { exporter: None, since: 3, rate: u64::MAX };
+    state.apply(&Record::Flow(flow(1, 7), live));
+    let settings = Settings { overtake: Some(0), ..Settings::default() };
+    let mut conductor = Conductor::new(settings, network(), &ROUTERS, &state, 5);
+    let (name, mut sooner) = circuit(1, true);
+    sooner.ways.iter_mut().for_each(|way| way.sooner_us = Some(1_000_000));
+    conductor.take_circuits([(name, sooner)].into());
+    conductor.settle(5);
+    // It may be there: to take it away would move the flow under traffic.
+    assert_eq!(conductor.wish("r1").unwrap().entries.len(), 1);
+}

@@ -39,6 +39,7 @@ const TIMES: Times = Times {
     linger_ms: 1000,
     lease_ms: 40_000,
     journal_bytes: 1000,
+    delays_ms: (0, 0),
 };
 /// The sites send what nobody takes, and do not say so.
 const QUIET: &str = "nft 'table inet lab_quiet { chain out { type filter hook output priority 0; \

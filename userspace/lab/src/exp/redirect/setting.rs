@@ -24,6 +24,8 @@ pub(in crate::exp) struct Times {
     pub(in crate::exp) lease_ms: u32,
     /// Bytes at which the journal is written anew.
     pub(in crate::exp) journal_bytes: u32,
+    /// Milliseconds that the IP-routed and the science path take, as the topology says.
+    pub(in crate::exp) delays_ms: (u32, u32),
 }
 
 /// The folder of offline tables.
@@ -65,6 +67,7 @@ impl Default for Times {
             linger_ms: 2000,
             lease_ms: 600_000,
             journal_bytes: 8 << 20,
+            delays_ms: (0, 0),
         }
     }
 }
@@ -105,12 +108,12 @@ pub(in crate::exp) fn write_with(
     online: &str,
     times: Times,
 ) -> Result<PathBuf> {
-    let Times { age_s, jitter_s, doubt_s, linger_ms, lease_ms, journal_bytes } = times;
+    let Times { age_s, jitter_s, doubt_s, linger_ms, lease_ms, journal_bytes, delays_ms } = times;
     let store = store(bench);
     // Of a run before.
     let _ = fs::remove_dir_all(&store);
     fs::create_dir_all(&store).map_err(at(&store))?;
-    let topology = net.topology(&bench.work, 100)?;
+    let topology = net.topology(&bench.work, 100, delays_ms)?;
     let state = circuits(bench);
     let _ = fs::remove_file(&state);
     let text = format!(
