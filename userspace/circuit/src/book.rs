@@ -152,7 +152,7 @@ impl Book {
         let usable = |entry: &&Entry| {
             serves(entry, &key) && entry.life.state() == State::Up && !entry.is_leaving()
         };
-        self.entries.values().filter(usable).max_by_key(|entry| entry.life.span().from)
+        self.entries.values().filter(usable).max_by_key(|entry| entry.request.name.at())
     }
 
     /// It serves its key, and will for a while: no other one is needed beside it.
@@ -192,12 +192,8 @@ impl Book {
         let Some(entry) = self.entries.get_mut(name) else { return Vec::new() };
         let asked = entry.life.pending();
         let refused = matches!(event, Event::Refused(_));
-        match event {
-            Event::Extended(_) if asked == Some(Call::Extend) => {
-                (entry.unextended, entry.not_before) = (false, None);
-            }
-            Event::Refused(_) => entry.unextended |= asked == Some(Call::Extend),
-            _ => {}
+        if matches!(event, Event::Extended(_)) && asked == Some(Call::Extend) {
+            (entry.unextended, entry.not_before) = (false, None);
         }
         let steps = entry.life.hear(event, now);
         if refused && asked == Some(Call::Terminate) {
@@ -227,6 +223,10 @@ impl Book {
         let manner = self.manner;
         let Some(entry) = self.entries.get(name) else { return };
         let key = entry.key();
+        let mut others = self.entries.iter().filter(|(other, _)| *other != name);
+        let used = others.any(|(_, other)| {
+            serves(other, &key) && other.life.state() == State::Up && !other.is_leaving()
+        });
         for step in steps {
             if self.steps.len() < STEPS {
                 self.steps.push((name.clone(), *step));
@@ -235,7 +235,11 @@ impl Book {
             }
             match step.to {
                 State::Failed => {
-                    if let Some(want) = self.wants.get_mut(&key) {
+                    let Some(want) = self.wants.get_mut(&key) else { continue };
+                    if used {
+                        // Another one is still there, and may be what it is refused for.
+                        want.not_before = Some(now.plus(manner.retry_ms));
+                    } else {
                         postpone(&mut want.failures, &mut want.not_before, now, &manner);
                         if want.failures == manner.attempts {
                             self.lost.given_up += 1;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+#[path = "extend_tests.rs"]
+mod extended;
 #[path = "reconcile_tests.rs"]
 mod reconciled;
 
@@ -99,101 +101,6 @@ fn online_is_extended_while_flows_live() {
         calls(&obey(&mut book, later.plus(manner.linger_ms))),
         [Call::Release, Call::Terminate]
     );
-}
-
-/// Its provider takes it down at its end, whoever still sends packets into it. To set up another one takes
-/// a minute: meanwhile the old one is used.
-#[test]
-fn what_cannot_be_extended_is_replaced_before_its_end() {
-    let manner = Manner::default();
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let entry = book.usable(&unlimited(1)).unwrap().clone();
-    let (name, end) = (entry.request.name, entry.life.span().until.unwrap());
-    book.steer(&name, true);
-    let mut now = At(0);
-    let (mut asked, mut other) = (0, None);
-    while now.plus(manner.margin_ms()) < end {
-        now = now.plus(1000);
-        for action in book.actions(now) {
-            match action.call {
-                Call::Extend if action.request.name == name => {
-                    asked += 1;
-                    book.hear(&name, Event::Refused("no".into()), now);
-                }
-                Call::Reserve if other.is_none() => other = Some((action.request.name, now)),
-                odd => panic!("{odd:?} at {now}"),
-            }
-        }
-        assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, name, "at {now}");
-        if other.as_ref().is_some_and(|(_, at)| now.since(*at) >= 60_000) {
-            break;
-        }
-    }
-    let (new, at) = other.unwrap();
-    assert!(asked > 10 && now < end && end.since(at) <= manner.replace_ms());
-    book.identify(&new, Id("new".into()), now);
-    for event in [Event::Reserved(None), Event::Committed, Event::Provisioned, Event::Active] {
-        book.hear(&new, event, now);
-    }
-    assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, new);
-    assert_eq!(calls(&obey(&mut book, now)), [], "packets are still in the old one");
-    assert!(book.entries()[&name].is_leaving() && !book.entries()[&new].is_leaving());
-    book.steer(&name, false);
-    now = now.plus(1000);
-    assert_eq!(calls(&obey(&mut book, now)), [Call::Release, Call::Terminate]);
-    assert!(now < end && book.lost().under_traffic == 0);
-}
-
-/// And without another one it is left all the same.
-#[test]
-fn what_cannot_be_replaced_is_left_before_its_end() {
-    let manner = Manner::default();
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let entry = book.usable(&unlimited(1)).unwrap().clone();
-    let (name, end) = (entry.request.name, entry.life.span().until.unwrap());
-    let mut now = At(0);
-    while now.plus(manner.margin_ms() + 1000) < end {
-        now = now.plus(1000);
-        for action in book.actions(now) {
-            book.hear(&action.request.name, Event::Refused("no".into()), now);
-        }
-        assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, name, "at {now}");
-    }
-    now = now.plus(1000);
-    book.actions(now);
-    assert!(book.usable(&unlimited(1)).is_none());
-}
-
-/// An extension that was granted is no attempt to be waited after.
-#[test]
-fn a_lease_shorter_than_the_wait_between_attempts_is_still_extended() {
-    let manner = Manner { lease_ms: 8000, ..Manner::default() };
-    assert!(manner.retry_ms > manner.lease_ms);
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let name = book.usable(&unlimited(1)).unwrap().request.name.clone();
-    for now in (0..60_000).step_by(500) {
-        obey(&mut book, At(now));
-        assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, name);
-    }
-}
-
-#[test]
-fn a_lease_shorter_than_the_withdrawal_is_still_extended() {
-    let manner = Manner { lease_ms: 3000, retry_ms: 100, withdraw_ms: 60_000, ..Manner::default() };
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let name = book.usable(&unlimited(1)).unwrap().request.name.clone();
-    for now in (1600..60_000).step_by(500) {
-        obey(&mut book, At(now));
-        assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, name);
-    }
 }
 
 /// One that only lingers is not extended, however near its end is.

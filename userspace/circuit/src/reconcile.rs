@@ -7,6 +7,7 @@ use crate::circuits::{Id, Remote, Seen};
 use crate::life::{Event, Life, State};
 use crate::request::{Name, Request};
 use crate::time::{At, Span};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 impl Book {
@@ -17,10 +18,13 @@ impl Book {
     pub fn reconcile(&mut self, remotes: &[Remote], asked: At, now: At) -> Vec<Id> {
         let mut foreign = Vec::new();
         let mut told = BTreeSet::new();
-        // Of two of a kind the one that is up is kept.
-        let (up, rest): (Vec<&Remote>, _) =
-            remotes.iter().partition(|remote| remote.seen == Seen::Up);
-        for remote in up.into_iter().chain(rest) {
+        // Of two of a kind one that is up is kept, and of such the one that lasts longest.
+        let mut remotes: Vec<&Remote> = remotes.iter().collect();
+        remotes.sort_by_key(|remote| {
+            let lasts = remote.until.unwrap_or(At(u64::MAX));
+            (remote.seen != Seen::Up, Reverse(lasts))
+        });
+        for remote in remotes {
             let ours = |name: &&Name| name.owner() == self.owner;
             let Some(name) = remote.name.as_ref().filter(ours) else {
                 foreign.push(remote.id.clone());
@@ -75,6 +79,8 @@ impl Book {
         let mut entry = Entry::new(request, Life::found(span, self.manner.waits, now));
         // Nobody has said yet that no packets are steered into it: routers are read later than this.
         entry.steered = true;
+        // And nobody knows any more whether its end was to be moved and was not.
+        entry.unextended = true;
         if served || !wanted {
             entry.leaving = Some(now);
         }

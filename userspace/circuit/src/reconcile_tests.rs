@@ -92,3 +92,32 @@ fn an_old_list_takes_nothing_down() {
     book.reconcile(&[], At(51), At(61));
     assert!(book.usable(&unlimited(1)).is_none());
 }
+
+/// A restart while a circuit is replaced that could not be extended: the new one is kept, whatever the list
+/// names first.
+#[test]
+fn of_two_the_one_that_lasts_is_taken_up() {
+    let manner = Manner::default();
+    let remote = |at: u64, seen, until: u64| Remote {
+        id: Id(format!("{at}")),
+        name: Some(Name::of(&pair(1), At(at)).unwrap()),
+        seen,
+        rate: Rate::Unlimited,
+        until: Some(At(until)),
+    };
+    let now = At(1_000_000);
+    let soon = now.0 + manner.margin_ms() + 10_000;
+    for half_done in [Seen::Up, Seen::Held] {
+        let both = [remote(1, Seen::Up, soon), remote(2, half_done, now.0 + manner.lease_ms)];
+        for remotes in [both.clone(), [both[1].clone(), both[0].clone()]] {
+            let mut book = Book::new(manner);
+            book.flow(unlimited(1), 7).unwrap();
+            book.reconcile(&remotes, now, now);
+            let done = obey(&mut book, now);
+            let new = Name::of(&pair(1), At(2)).unwrap();
+            assert!(!book.entries()[&new].is_leaving(), "{half_done:?} {done:?}");
+            assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, new);
+            assert_eq!(book.entries().len(), 2, "none more is asked for");
+        }
+    }
+}

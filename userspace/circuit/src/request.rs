@@ -152,6 +152,11 @@ impl Name {
         parts(self.0.split_once('@').map_or("", |(_, rest)| rest))
     }
 
+    /// When it was asked for first.
+    pub fn at(&self) -> At {
+        At(self.parts().0.parse().unwrap_or(0))
+    }
+
     /// Whose it is; `None`: of whoever has no word for that.
     pub fn owner(&self) -> Option<Word> {
         self.parts().1.and_then(|word| Word::new(word).ok())

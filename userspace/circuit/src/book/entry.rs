@@ -69,8 +69,8 @@ pub struct Entry {
     pub(crate) steered: bool,
     /// Since when it is to go.
     pub(crate) leaving: Option<At>,
-    /// Its end was not moved when that was last asked for.
-    pub(super) unextended: bool,
+    /// Its end was not moved since that was asked for, or is to be.
+    pub(crate) unextended: bool,
     /// The orderly end has begun.
     pub(super) released: bool,
     pub(super) failures: u32,

@@ -26,15 +26,15 @@ impl Book {
         actions
     }
 
-    /// When the circuit of each key began that is up and suffices: the newest, which may have come up in
+    /// When the newest circuit of each key was asked for that is up and suffices: it may have come up in
     /// place of another one.
     fn newest(&self, now: At) -> BTreeMap<Key, At> {
         let mut newest = BTreeMap::new();
         for entry in self.entries.values() {
             if entry.life.state() == State::Up && self.suffices(entry, now) {
-                let from = entry.life.span().from;
-                let known = newest.entry(entry.key()).or_insert(from);
-                *known = from.max(*known);
+                let at = entry.request.name.at();
+                let known = newest.entry(entry.key()).or_insert(at);
+                *known = at.max(*known);
             }
         }
         newest
@@ -49,7 +49,6 @@ impl Book {
             let Some(entry) = self.entries.get_mut(name) else { continue };
             let asked = entry.life.pending();
             let steps = entry.life.tick(now);
-            entry.unextended |= asked == Some(Call::Extend) && entry.life.pending().is_none();
             if asked == Some(Call::Terminate) && entry.life.pending().is_none() {
                 postpone(&mut entry.failures, &mut entry.not_before, now, &manner);
                 self.lost.stuck += u64::from(entry.failures == manner.attempts);
@@ -58,10 +57,15 @@ impl Book {
             let wanted = self.wants.get(&key).is_some_and(|want| want.wanted(now, &manner));
             // Packets need time to be steered away while there is still something under them.
             let over = entry.ends_within(manner.margin_ms(), now)
-                || newest.get(&key).is_some_and(|from| entry.life.span().from < *from);
+                || newest.get(&key).is_some_and(|at| entry.request.name.at() < *at);
             if entry.leaving.is_none() && (!wanted || over || entry.life.state() == State::Failed) {
                 // An extension's next attempt is nothing to wait for any more.
                 (entry.leaving, entry.not_before) = (Some(now), None);
+                let there = matches!(entry.life.state(), State::Provisioned | State::Up);
+                if let Some(want) = self.wants.get_mut(&key).filter(|_| there) {
+                    // What was refused because of this one may be granted once it is gone.
+                    (want.failures, want.not_before) = (0, None);
+                }
             }
             self.after(name, &steps, now);
         }
@@ -146,7 +150,7 @@ impl Book {
                 if early || !live || !(near || want.offline) {
                     return None;
                 }
-                entry.not_before = Some(now.plus(manner.retry_ms));
+                (entry.unextended, entry.not_before) = (true, Some(now.plus(manner.retry_ms)));
                 Some((Call::Extend, (!want.offline).then(|| now.plus(manner.lease_ms))))
             }
             State::Failed | State::Down => None,
