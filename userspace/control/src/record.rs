@@ -26,7 +26,7 @@ pub struct Live {
     pub exporter: Option<IpAddr>,
     /// Since when it is known.
     pub since: Ns,
-    /// How fast it was then, bit/s; 0 if nobody said.
+    /// How fast it was when that was last told, bit/s; 0 if nobody said.
     #[serde(default)]
     pub rate: u64,
 }

@@ -93,7 +93,8 @@ impl Flow {
             counters.early += 1;
             // Of what is known nobody need be warned.
             if self.alpha.is_none() {
-                let slot_rate = rate(slot.bytes, setting.slot);
+                let sent = slot.last.saturating_sub(slot.begun).max(setting.slot);
+                let slot_rate = rate(slot.bytes, sent);
                 out.push(self.event(report, What::Early, slot.last, slot.bytes, slot_rate, now));
             }
         }

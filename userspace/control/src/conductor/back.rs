@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Entries that are kept back though a circuit is up.
 
+use super::entries::Path;
 use super::{Conductor, Line, What};
 use std::collections::{BTreeMap, BTreeSet};
-use telesteer_fam::{FiveTuple, Ns};
+use telesteer_fam::{FiveTuple, Ns, Prefix, PrefixFlow, Width};
 use telesteer_redirect::Match;
 
 /// Why one is kept back.
@@ -26,6 +27,27 @@ pub(super) fn overtaking(rate: u64, sooner_us: i64) -> u64 {
 }
 
 impl Conductor {
+    /// How much sooner than by IP routing a flow comes now, by the last wish: it has an entry, or is
+    /// carried by one of its hosts or networks.
+    pub(super) fn carried_us(&self, router: &str, matching: &Match, ways: &[Path<'_>]) -> i64 {
+        let around = |width| {
+            let (src, dst) = (matching.src().addr(), matching.dst().addr());
+            let pair = PrefixFlow { src: Prefix::of(src, width), dst: Prefix::of(dst, width) };
+            Match::pair(pair).ok()
+        };
+        let all = [Some(*matching), around(Width::HOST), around(Width::NET)];
+        let wish = self.wish(router);
+        let path = wish.and_then(|wish| all.iter().flatten().find_map(|one| wish.entries.get(one)));
+        let way = path.and_then(|path| ways.iter().find(|way| way.name == path));
+        way.and_then(|way| way.sooner_us).unwrap_or(0)
+    }
+
+    /// Whether the entry of a flow may be held. Not one that is wanted already, nor any in a router's
+    /// first wish: what that lacks would be taken away, and it may be there since before a restart.
+    pub(super) fn may_be_held(&self, router: &str, matching: &Match) -> bool {
+        self.wish(router).is_some_and(|wish| !wish.entries.contains_key(matching))
+    }
+
     /// Whether the flow's route waits, at its ingress router, until the flow is idle.
     pub fn is_held(&self, flow: &FiveTuple) -> bool {
         self.flows.get(flow).is_some_and(|known| {

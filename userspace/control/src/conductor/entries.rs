@@ -22,7 +22,7 @@ struct Desire {
     /// Of a circuit that is for this one alone.
     service: Option<Word>,
     why: Why,
-    /// What flows by that now, bit/s.
+    /// Rates of its flows as they were last told, bit/s.
     flowing: u64,
 }
 
@@ -40,14 +40,14 @@ struct Said<'s> {
 type Desires = BTreeMap<String, BTreeMap<Match, Desire>>;
 
 /// A path that begins at a router: for which circuits, and whether it is up.
-struct Path<'c> {
+pub(super) struct Path<'c> {
     rate: Rate,
     service: Option<Word>,
     usable: bool,
     ipv6: bool,
-    name: &'c PathName,
+    pub(super) name: &'c PathName,
     target: Target,
-    sooner_us: Option<i64>,
+    pub(super) sooner_us: Option<i64>,
 }
 
 impl Path<'_> {
@@ -140,18 +140,18 @@ impl Conductor {
             let service = None;
             Said { matching, pair, rate, service, why, flowing }
         };
-        let mut online: BTreeMap<Match, (&Pair, u64)> = BTreeMap::new();
+        // Flows that match the same may come in at several routers.
+        let mut online: BTreeMap<(Match, &Pair), u64> = BTreeMap::new();
         for known in self.flows.values() {
-            let (_, flowing) = online.entry(known.matching).or_insert((&known.pair, 0));
-            let rate = if known.recalled { 0 } else { known.live.rate };
-            *flowing = flowing.saturating_add(rate);
+            let flowing = online.entry((known.matching, &known.pair)).or_default();
+            *flowing = flowing.saturating_add(known.live.rate);
         }
         for (matching, idle) in &self.idle {
-            online.entry(*matching).or_insert((&idle.pair, 0));
+            online.entry((*matching, &idle.pair)).or_default();
         }
         let online: Vec<_> = online
             .into_iter()
-            .map(|(matching, (pair, flowing))| {
+            .map(|((matching, pair), flowing)| {
                 shared(matching, pair, self.settings.rate, Why::Online(None), flowing)
             })
             .collect();
@@ -225,7 +225,8 @@ impl Conductor {
             let Some((wish, why)) = wishes.get_mut(router) else { continue };
             for (matching, desire) in of_router {
                 let key = (router.as_str(), desire.toward.as_str());
-                let up = || paths.get(&key).into_iter().flatten().filter(|path| path.usable);
+                let ways = paths.get(&key).map_or(&[][..], Vec::as_slice);
+                let up = || ways.iter().filter(|path| path.usable);
                 // What is reserved for others is not taken for want of one's own.
                 let best = |fits: &dyn Fn(&Path<'_>) -> bool| {
                     let own = up().find(|path| path.is_for(desire) && fits(path));
@@ -239,10 +240,13 @@ impl Conductor {
                     }
                     continue;
                 };
-                let overtakes = path.sooner_us.map(|sooner| overtaking(desire.flowing, sooner));
+                let overtakes = path.sooner_us.map(|sooner| {
+                    let carried_us = self.carried_us(router, matching, ways);
+                    overtaking(desire.flowing, sooner.saturating_sub(carried_us))
+                });
                 if let Some(bytes) = overtakes
                     && self.settings.overtake.is_some_and(|most| bytes > most)
-                    && !self.is_wanted(router, matching)
+                    && self.may_be_held(router, matching)
                 {
                     let told = format!("{}: {bytes} bytes may overtake others", desire.why);
                     let told = (path.name.to_string(), told);
@@ -268,11 +272,6 @@ impl Conductor {
         self.counters.waiting = waiting;
         self.tell_kept_back(kept_back, now);
         wishes
-    }
-
-    /// Whether the router's last wish has the entry already.
-    fn is_wanted(&self, router: &str, matching: &Match) -> bool {
-        self.wish(router).is_some_and(|wish| wish.entries.contains_key(matching))
     }
 
     fn replace(

@@ -22,7 +22,9 @@ impl Conductor {
                     return;
                 };
                 match why {
-                    End::Idle | End::Fin => self.end(&event.key, now, why.name()),
+                    End::Idle | End::Fin => {
+                        self.end(&event.key, now, why.name(), why == End::Idle);
+                    }
                     // It may live on.
                     End::Displaced | End::Stop => {
                         known.doubt = Some(now.saturating_add(self.settings.doubt));
@@ -43,6 +45,11 @@ impl Conductor {
     fn begin(&mut self, event: &Event, now: Ns) {
         if let Some(known) = self.flows.get_mut(&event.key) {
             self.stale |= known.doubt.take().is_some();
+            if known.live.rate != event.rate {
+                known.live.rate = event.rate;
+                self.records.push(Record::Flow(event.key, known.live));
+                self.stale = true;
+            }
             return;
         }
         if self.settings.gated && !self.gate.admits(&event.key) {
@@ -64,11 +71,14 @@ impl Conductor {
         let reason =
             format!("{}: {} bytes, {} bit/s, {pair}", event.what.name(), event.window, event.rate);
         self.say(now, What::FlowBegan, text(&event.key), reason);
-        self.flows.insert(event.key, Known { live, matching, pair, doubt: None, recalled: false });
+        self.flows.insert(event.key, Known { live, matching, pair, doubt: None });
         self.stale = true;
     }
 
-    pub(super) fn end(&mut self, flow: &FiveTuple, now: Ns, why: &str) {
+    /// A flow is over; `idle`: it is known to send nothing. A route that waited for that is not set for
+    /// any other end.
+    pub(super) fn end(&mut self, flow: &FiveTuple, now: Ns, why: &str, idle: bool) {
+        let unset = !idle && self.is_held(flow);
         let Some(Known { matching, pair, .. }) = self.flows.remove(flow) else { return };
         self.records.push(Record::Over(*flow));
         self.say(now, What::FlowEnded, text(flow), why.to_owned());
@@ -76,7 +86,7 @@ impl Conductor {
         let full = !more && self.idle.len() >= self.settings.flows;
         self.counters.idle_full += u64::from(full);
         // Without room its entry goes at once.
-        if !more && !full {
+        if !more && !full && !unset {
             let idle = Idle { pair, since: now };
             self.records.push(Record::Idle(matching, idle.clone()));
             self.idle.insert(matching, idle);

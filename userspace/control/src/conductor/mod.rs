@@ -4,11 +4,13 @@
 //! It does no I/O and reads no clock. What comes in are events, tables, announced transfers, and how
 //! circuits and routers are found to be; what goes out is the whole set of circuits wanted
 //! ([`Conductor::asked`]) and the whole set of routes wanted of each router ([`Conductor::wish`]), both
-//! functions of what is known, so the order in which it became known does not matter. Beside that
+//! functions of what is known, so the order in which it became known does not matter, but for a bound
+//! of what may overtake: what is wanted already stays, and what is not may wait. Beside that
 //! come [`Line`]s for the audit log, and [`Record`]s to be written down before a wish is acted on.
 //!
 //! Three rules hold whatever happens. A route is wanted only onto a circuit that is up. A route is
-//! wanted as long as its flow lives and its circuit is up. A circuit counts as free of packets
+//! wanted as long as its flow lives and its circuit is up, or is held until the flow is idle, its circuit
+//! with it. A circuit counts as free of packets
 //! ([`Conductor::steered`]) only when each router at its ends has been told and read back since.
 
 mod back;
@@ -105,8 +107,6 @@ struct Known {
     pair: telesteer_circuit::request::Pair,
     /// It counts as alive until then, unless it is seen again.
     doubt: Option<Ns>,
-    /// It is known from before this process began: its routes may be there.
-    recalled: bool,
 }
 
 /// A router, as far as the conductor is concerned.
@@ -155,7 +155,7 @@ impl Conductor {
             // One that fits nothing any more is forgotten by its end.
             match conductor.place(flow, live.exporter) {
                 Some((matching, pair)) => {
-                    let known = Known { live: *live, matching, pair, doubt, recalled: true };
+                    let known = Known { live: *live, matching, pair, doubt };
                     conductor.flows.insert(*flow, known);
                 }
                 None => conductor.records.push(Record::Over(*flow)),
@@ -227,7 +227,7 @@ impl Conductor {
             self.flows.iter().filter(|(_, known)| doubtful(known)).map(|(flow, _)| *flow).collect();
         for flow in gone {
             self.counters.given_up += 1;
-            self.end(&flow, now, "not seen since the restart");
+            self.end(&flow, now, "not seen since the restart", false);
         }
         let (seed, range, age) = (self.settings.seed, self.settings.jitter, self.settings.age);
         let old = |(matching, idle): (&Match, &Idle)| {

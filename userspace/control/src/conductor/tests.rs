@@ -3,6 +3,7 @@
 mod amiss;
 mod cases;
 mod circuits;
+mod held;
 
 use super::*;
 use crate::network::Place;
@@ -142,6 +143,8 @@ struct World {
     now: Ns,
     rules: BTreeMap<&'static str, BTreeMap<Match, PathName>>,
     acted: BTreeMap<&'static str, u64>,
+    /// By how much circuits are sooner than IP routing.
+    sooner_us: Option<i64>,
 }
 
 impl World {
@@ -149,7 +152,8 @@ impl World {
         let settings = Settings { age: 60 * SECOND, jitter: 0, ..Settings::default() };
         let left = [(net(9), PathName::new("r1-0").unwrap())].into();
         let rules = [("r1", left), ("r2", BTreeMap::new()), ("r3", BTreeMap::new())].into();
-        Self { conductor: conductor(settings), now: 0, rules, acted: BTreeMap::new() }
+        let acted = BTreeMap::new();
+        Self { conductor: conductor(settings), now: 0, rules, acted, sooner_us: None }
     }
 
     fn seen(&mut self, router: &'static str) {
@@ -161,13 +165,21 @@ impl World {
     fn happen(&mut self, op: &Op) {
         let now = self.now;
         match op {
-            Op::Alpha(n) => self.conductor.hear(&event(Heard::Alpha, flow(*n, 7)), now),
+            Op::Alpha(n) => {
+                let event = Event { rate: 1_000_000, ..event(Heard::Alpha, flow(*n, 7)) };
+                self.conductor.hear(&event, now);
+            }
             Op::Ended(n) => {
                 self.conductor.hear(&event(Heard::Ended(End::Fin), flow(*n, 7)), now);
             }
             Op::Table(ns) => self.conductor.take_table(table(ns), now),
             Op::Announced(ns) => self.conductor.take_announced(announced(ns)),
-            Op::Circuits(all) => self.conductor.take_circuits(circuits(all)),
+            Op::Circuits(all) => {
+                let mut all = circuits(all);
+                let ways = all.values_mut().flat_map(|circuit| &mut circuit.ways);
+                ways.for_each(|way| way.sooner_us = self.sooner_us);
+                self.conductor.take_circuits(all);
+            }
             Op::Pass(seconds) => {
                 self.now += seconds * SECOND;
                 self.conductor.tick(self.now);

@@ -163,3 +163,23 @@ fn a_table_asks_for_circuits_and_routes_only_if_that_is_said() {
         assert!(asked.online.is_empty());
     }
 }
+
+/// Flows of one pair of networks, whose source nobody knows, come in where their exporters are.
+#[test]
+fn flows_that_match_the_same_have_a_route_at_each_router_they_come_in() {
+    let mut conductor = conductor(Settings { reach: Reach::Net, ..Settings::default() });
+    let (name, first) = circuit(1, true);
+    let pair = Pair::new("r3", "r2");
+    let mut second = Circuit { pair: pair.clone(), ..first.clone() };
+    (second.ways[0].router, second.ways[1].toward) = ("r3".into(), "r3".into());
+    let both = [(name, first), (Name::of(&pair, At(2)).unwrap(), second)];
+    conductor.take_circuits(both.into());
+    for (n, port) in [(1, 7), (3, 8)] {
+        let key = FiveTuple { src: [192, 0, 2, 1].into(), ..flow(1, port) };
+        let exporter = [10, 255, 0, n].into();
+        conductor.hear(&Event { exporter, ..event(Heard::Alpha, key) }, 0);
+    }
+    conductor.settle(0);
+    let entries = |router| conductor.wish(router).unwrap().entries.len();
+    assert_eq!((entries("r1"), entries("r3")), (1, 1));
+}
