@@ -102,9 +102,14 @@ fn claims(cases: &[Case]) -> Vec<Claim> {
         each("every packet of the mirror is read, or counted as dropped", &|case| {
             case.read + case.dropped == case.mirror.packets
         }),
-        each("the detector's table has all flows that the gated mirror carries", &|case| {
-            case.outside == 0
-        }),
+        Claim::new(
+            format!(
+                "the detector's table has all flows that the gated mirror carries: {} of {} cases",
+                table().filter(|case| case.outside == 0).count(),
+                table().count()
+            ),
+            table().count() > 0 && table().all(|case| case.outside == 0),
+        ),
         Claim::new(
             format!(
                 "everything mirrored: the mirror's Mb/s grow as the link's packets do, {mbps} Mb/s, {} \
@@ -183,10 +188,10 @@ fn paragraph(cases: &[Case]) -> String {
          gate of both the mirror and the detector (Solution 2). {FLOWS} small flows of UDP and one alpha \
          flow are on the link, H is {H} bytes in T = {T_S} s. Packets are those of a capture at the \
          router; Mb/s those of the interfaces' counters, Ethernet and tunnel included; CPU that of the \
-         process and of the kernel for it, in a guest whose clock counts instructions: 1 us is 1000 of \
-         them. What is mirrored costs the same packet by packet, whatever the rate, so the cost of a \
+         process, its system calls included and what the kernel does with a packet before it is in the \
+         process's socket not, in a guest whose clock counts instructions: 1 us is 1000 of them. What is mirrored costs the same packet by packet, whatever the rate, so the cost of a \
          mirror of everything is the link's rate times that: it does not scale. At the highest rate it \
-         takes {} % of the link's Mb/s, and with 10^9 instructions a second a processor would be full at \
+         takes {} % of the link's Mb/s, and with 10^9 instructions a second a processor would be full of that at \
          {} 000 packets/s of the link. The table's flows take {} %, and it would be full at {} 000.",
         share(false),
         full(false),
