@@ -61,11 +61,6 @@ impl Book {
             if entry.leaving.is_none() && (!wanted || over || entry.life.state() == State::Failed) {
                 // An extension's next attempt is nothing to wait for any more.
                 (entry.leaving, entry.not_before) = (Some(now), None);
-                let there = matches!(entry.life.state(), State::Provisioned | State::Up);
-                if let Some(want) = self.wants.get_mut(&key).filter(|_| there) {
-                    // What was refused because of this one may be granted once it is gone.
-                    (want.failures, want.not_before) = (0, None);
-                }
             }
             self.after(name, &steps, now);
         }
