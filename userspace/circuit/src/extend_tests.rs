@@ -3,16 +3,21 @@
 
 use super::*;
 
+/// A flow's circuit, up since 0: its name and its end.
+fn one_up(manner: Manner) -> (Book, Name, At) {
+    let mut book = Book::new(manner);
+    book.flow(unlimited(1), 7).unwrap();
+    obey(&mut book, At(0));
+    let entry = book.usable(&unlimited(1)).unwrap().clone();
+    (book, entry.request.name, entry.life.span().until.unwrap())
+}
+
 /// Its provider takes it down at its end, whoever still sends packets into it. To set up another one takes
 /// a minute: meanwhile the old one is used.
 #[test]
 fn what_cannot_be_extended_is_replaced_before_its_end() {
     let manner = Manner::default();
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let entry = book.usable(&unlimited(1)).unwrap().clone();
-    let (name, end) = (entry.request.name, entry.life.span().until.unwrap());
+    let (mut book, name, end) = one_up(manner);
     book.steer(&name, true);
     let mut now = At(0);
     let (mut asked, mut other) = (0, None);
@@ -52,11 +57,7 @@ fn what_cannot_be_extended_is_replaced_before_its_end() {
 #[test]
 fn what_cannot_be_replaced_is_left_before_its_end() {
     let manner = Manner::default();
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let entry = book.usable(&unlimited(1)).unwrap().clone();
-    let (name, end) = (entry.request.name, entry.life.span().until.unwrap());
+    let (mut book, name, end) = one_up(manner);
     let mut now = At(0);
     while now.plus(manner.margin_ms() + 1000) < end {
         now = now.plus(1000);
@@ -104,10 +105,7 @@ fn what_cannot_be_replaced_is_left_before_its_end() {
 #[test]
 fn long_leases_do_not_use_up_the_attempts() {
     let manner = Manner { lease_ms: 3_600_000, ..Manner::default() };
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let end = book.usable(&unlimited(1)).unwrap().life.span().until.unwrap();
+    let (mut book, _, end) = one_up(manner);
     let mut now = At(0);
     let mut refused = 0;
     while now.plus(manner.margin_ms() + 1000) < end {
@@ -125,10 +123,7 @@ fn long_leases_do_not_use_up_the_attempts() {
 fn a_lease_shorter_than_the_wait_between_attempts_is_still_extended() {
     let manner = Manner { lease_ms: 8000, ..Manner::default() };
     assert!(manner.retry_ms > manner.lease_ms);
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let name = book.usable(&unlimited(1)).unwrap().request.name.clone();
+    let (mut book, name, _) = one_up(manner);
     for now in (0..60_000).step_by(500) {
         obey(&mut book, At(now));
         assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, name);
@@ -138,10 +133,7 @@ fn a_lease_shorter_than_the_wait_between_attempts_is_still_extended() {
 #[test]
 fn a_lease_shorter_than_the_withdrawal_is_still_extended() {
     let manner = Manner { lease_ms: 3000, retry_ms: 100, withdraw_ms: 60_000, ..Manner::default() };
-    let mut book = Book::new(manner);
-    book.flow(unlimited(1), 7).unwrap();
-    obey(&mut book, At(0));
-    let name = book.usable(&unlimited(1)).unwrap().request.name.clone();
+    let (mut book, name, _) = one_up(manner);
     for now in (1600..60_000).step_by(500) {
         obey(&mut book, At(now));
         assert_eq!(book.usable(&unlimited(1)).unwrap().request.name, name);
